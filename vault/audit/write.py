@@ -1,0 +1,63 @@
+"""Write an audit row: always inside the transaction that has the effect, so neither exists without the other."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from vault.audit.models import AuditEvent
+from vault.auth.caller import Caller
+
+SYSTEM = "system"
+
+
+async def write(
+    transaction: AsyncConnection | AsyncSession,
+    *,
+    org_id: UUID,
+    actor_type: str,
+    actor_id: str,
+    action: str,
+    resource_type: str,
+    resource_id: UUID | str,
+    details: Mapping[str, Any] | None = None,
+    ip_address: str | None = None,
+) -> None:
+    """Insert one event (`action` is noun.verb, as `secret.read`); raises what the database raises."""
+    await transaction.execute(
+        insert(AuditEvent).values(
+            id=uuid4(),
+            org_id=org_id,
+            actor_type=actor_type,
+            actor_id=actor_id,
+            action=action,
+            resource_type=resource_type,
+            resource_id=str(resource_id),
+            details=dict(details or {}),
+            ip_address=ip_address,
+        )
+    )
+
+
+async def write_for(
+    transaction: AsyncConnection | AsyncSession,
+    caller: Caller,
+    action: str,
+    resource_type: str,
+    resource_id: UUID | str,
+    **details: Any,
+) -> None:
+    """The same, by an authenticated caller in its own organisation."""
+    await write(
+        transaction,
+        org_id=caller.org_id,
+        actor_type=caller.kind,
+        actor_id=str(caller.id),
+        action=action,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        details=details,
+        ip_address=caller.ip_address,
+    )

@@ -1,0 +1,36 @@
+"""What a request may reach: the database, the signer, the chains. Built once in `talon.app`."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from chains.rpc import ChainClients
+from signer.client import SignerClient
+from vault.db import Database
+
+
+@dataclass(frozen=True)
+class Options:
+    """The operator's settings that the HTTP side needs (from `talon.settings`)."""
+
+    public_url: str
+    version: str
+    trusted_proxies: tuple[str, ...] = ()
+    user_token_ttl_s: int = 900
+    agent_token_ttl_s: int = 3600
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every router through `app.state.context`."""
+
+    database: Database
+    signer: SignerClient
+    chains: ChainClients
+    options: Options
+
+
+def context_of(request: Request) -> Context:
+    """FastAPI dependency: the context of the running application."""
+    return cast(Context, request.app.state.context)

@@ -1,0 +1,68 @@
+"""The one database: engine, metadata, transactions.
+
+PostgreSQL is the source of truth for everything. Lock, statement and idle-in-transaction timeouts are set on
+every connection so that no wait is unbounded; they surface as `OperationalError`, which `vault.problems`
+turns into 503 with Retry-After.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+
+class Base(DeclarativeBase):
+    """Every table of vault and intents hangs on this metadata; the signer has one of its own."""
+
+    metadata = metadata
+
+
+class Database:
+    """One connection pool for the process; `begin()` and `session()` each are one transaction.
+
+    `url` is a SQLAlchemy URL (`postgresql+psycopg://…`). Timeouts in milliseconds.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, lock_timeout_ms: int = 5_000
+    ) -> None:
+        options = (
+            f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout_ms}"
+            " -c idle_in_transaction_session_timeout=15000 -c timezone=UTC"
+        )
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            connect_args={"options": options, "connect_timeout": 5, "application_name": "talon"},
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction on a Core connection: committed at the end of the block, rolled back on an error."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """One transaction through the ORM: committed at the end of the block, rolled back on an error."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Return every connection."""
+        await self.engine.dispose()

@@ -36,8 +36,6 @@ class AuditEvent(Base):
     resource_id: Mapped[str] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     ip_address: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(
-        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
-    )
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     prev_event_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
     integrity_hash: Mapped[str | None] = mapped_column(Text)

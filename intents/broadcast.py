@@ -1,0 +1,96 @@
+"""Send committed bytes to the chain, in nonce order per wallet, and write down what a node said of them.
+
+A transport error means "unknown", never "failed": the same bytes are sent again later, by the worker if not here.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import text
+
+from chains.rpc import ChainClient, SendOutcome, SendResult
+from intents.status import Status
+from vault.db import Database
+
+log = logging.getLogger(__name__)
+
+Wallet = tuple[int, bytes]
+TAKEN = (SendOutcome.ACCEPTED, SendOutcome.ALREADY_KNOWN)
+
+_RECORD = text("""
+    WITH tried AS (
+        UPDATE attempts SET tried_at = clock_timestamp(),
+               sent_at = CASE WHEN :taken THEN clock_timestamp() ELSE sent_at END
+        WHERE id = :attempt_id
+    )
+    UPDATE transactions
+       SET status = CASE WHEN :taken AND status = :signed THEN :broadcast ELSE status END,
+           error_message = :message
+     WHERE id = :transaction_id AND status IN (:signed, :broadcast)
+""")
+
+
+@dataclass
+class _Line:
+    waiting: deque[tuple[ChainClient, bytes, asyncio.Future[SendResult]]] = field(default_factory=deque)
+    runner: asyncio.Task[None] | None = None
+
+
+class Broadcaster:
+    """One line per wallet: what was committed first is sent first."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Wallet, _Line] = {}
+
+    def enqueue(self, client: ChainClient, wallet: Wallet, raw: bytes) -> "asyncio.Future[SendResult]":
+        """Queue bytes behind those of the same wallet; call it in nonce order. The future never raises."""
+        line = self._lines.setdefault(wallet, _Line())
+        future: asyncio.Future[SendResult] = asyncio.get_running_loop().create_future()
+        line.waiting.append((client, raw, future))
+        if line.runner is None:
+            line.runner = asyncio.create_task(self._run(wallet, line))
+        return future
+
+    async def _run(self, wallet: Wallet, line: _Line) -> None:
+        try:
+            while line.waiting:
+                client, raw, future = line.waiting.popleft()
+                result = await client.send_raw(raw)
+                if not future.done():
+                    future.set_result(result)
+        finally:
+            # a bug in the client must not leave anybody waiting: unknown is always true
+            for _, _, future in line.waiting:
+                if not future.done():
+                    future.set_result(SendResult(SendOutcome.UNKNOWN, "not sent yet"))
+            self._lines.pop(wallet, None)
+
+
+def explain(result: SendResult) -> str | None:
+    """What to tell the agent about bytes that no node has taken yet; None when one has."""
+    if result.outcome in TAKEN:
+        return None
+    if result.outcome is SendOutcome.REFUSED:
+        return f"The node refuses the transaction for now ({result.message}); it keeps its nonce and is retried."
+    if result.outcome is SendOutcome.NONCE_TOO_LOW:
+        return "The node says the nonce is used already; waiting for the chain to show by which transaction."
+    return "No node has confirmed the transaction yet; it is sent again until the chain answers."
+
+
+async def record(database: Database, transaction_id: UUID, attempt_id: UUID, result: SendResult) -> None:
+    """Write down an attempt's outcome: `signed` becomes `broadcast` once a node took it, never the other way."""
+    async with database.begin() as connection:
+        await connection.execute(
+            _RECORD,
+            {
+                "attempt_id": attempt_id,
+                "transaction_id": transaction_id,
+                "taken": result.outcome in TAKEN,
+                "message": explain(result),
+                "signed": Status.SIGNED.value,
+                "broadcast": Status.BROADCAST.value,
+            },
+        )

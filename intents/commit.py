@@ -1,0 +1,191 @@
+"""Lock, decide again, sign, write, commit: the one place where a nonce and spend turn into a signature.
+
+Steps 6 and 7 of the way of a transaction. Signing happens inside the lock: a rollback gives nonce and spend
+back together, so nonces are gapless by construction, and a signature that was not committed never leaves here.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chains.transactions import DynamicFeeTransaction, Transaction, decode_signed, max_gas_cost
+from guardrails.approval import approve
+from intents import budget, idempotency, models, wallets
+from intents.idempotency import Claim
+from intents.prepare import Prepared, check
+from intents.status import Status
+from signer.client import SignedTransaction, SignerClient
+from vault.audit.write import write_for
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import unavailable
+
+Kind = Literal["submit", "sign_only"]
+APPROVAL_TTL = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What is durable now: the transaction's row as it was written, and the bytes that may be sent."""
+
+    transaction_id: UUID
+    attempt_id: UUID
+    row: dict[str, Any]
+    raw: bytes
+
+
+async def commit(context: Context, caller: Caller, prepared: Prepared, kind: Kind, claim: Claim | None) -> Committed:
+    """Sign `prepared` under the locks and make it durable.
+
+    Raises 403 when the locked totals forbid it, 409/422 for a bad explicit nonce or a lost claim, 503 when the
+    signer or the database fails: then nothing was reserved.
+    """
+    written: Committed | None = None
+    try:
+        async with context.database.begin() as connection:
+            written = await _sign_and_write(connection, context.signer, caller, prepared, kind, claim)
+    except DBAPIError as error:
+        # The connection broke. If it broke while committing, the commit may have happened: only the database
+        # knows, and answering "failed" about a transaction that exists would have the agent send it twice.
+        if written is None or not await _exists(context, written.transaction_id):
+            raise unavailable("The database is not available; nothing was signed. Try again.") from error
+    assert written is not None
+    return written
+
+
+async def _sign_and_write(
+    connection: AsyncConnection,
+    signer: SignerClient,
+    caller: Caller,
+    prepared: Prepared,
+    kind: Kind,
+    claim: Claim | None,
+) -> Committed:
+    draft, key, chain_id = prepared.draft, prepared.key, prepared.draft.chain.chain_id
+    # 1. The locks, always in this order: claim, budget, wallet.
+    if claim is not None:
+        await idempotency.hold(connection, claim)
+    spent_wei = await budget.lock(connection, caller.id)
+    tracked = await wallets.lock(connection, chain_id, key.address)
+    # 2. The nonce.
+    nonce = await wallets.choose_nonce(
+        connection,
+        chain_id,
+        key.address,
+        requested=draft.nonce,
+        tracked=tracked,
+        pending=prepared.quote.pending_nonce,
+        mined=prepared.quote.mined_nonce,
+    )
+    transaction = prepared.transaction(nonce)
+    # 3. Decide again, now on totals that nobody can change beneath us.
+    allowed = check(draft, prepared.limits, spent_wei, max_gas_cost(transaction))
+    # 4. Sign, and compare what came back with what was approved: the signer is checked, not believed.
+    approval = approve(
+        allowed,
+        transaction,
+        kind=kind,
+        agent_id=caller.id,
+        key_id=key.key_id,
+        expires_at=datetime.now(UTC) + APPROVAL_TTL,
+    )
+    signed = await signer.sign_transaction(approval, transaction)
+    if decode_signed(signed.raw) != (transaction, key.address):
+        raise unavailable("The signer returned something else than what was approved; it was discarded.")
+    # 5. Write everything this signature means, in the same database transaction.
+    written = await _write(connection, caller, prepared, kind, transaction, signed)
+    transaction_id = written.transaction_id
+    if kind == "submit":
+        await wallets.advance(connection, chain_id, key.address, nonce + 1)
+    await budget.reserve(connection, caller.id, transaction_id, draft.value_wei)
+    await write_for(
+        connection,
+        caller,
+        "transaction.submit" if kind == "submit" else "transaction.sign",
+        "transaction",
+        transaction_id,
+        chain=draft.chain.name,
+        to=f"0x{draft.to.hex()}",
+        value_wei=str(draft.value_wei),
+        nonce=nonce,
+        tx_hash=f"0x{signed.hash.hex()}",
+    )
+    if claim is not None:
+        await idempotency.complete(connection, claim, transaction_id)
+    return written
+
+
+async def _write(
+    connection: AsyncConnection,
+    caller: Caller,
+    prepared: Prepared,
+    kind: Kind,
+    transaction: Transaction,
+    signed: SignedTransaction,
+) -> Committed:
+    now = datetime.now(UTC)
+    transaction_id, attempt_id = uuid4(), uuid4()
+    row: dict[str, Any] = {column.name: None for column in models.Transaction.__table__.columns}
+    row |= intent_columns(caller, prepared, transaction_id) | price_columns(transaction)
+    row |= {
+        "nonce": transaction.nonce,
+        "gas_limit": transaction.gas_limit,
+        "status": (Status.SIGNED if kind == "submit" else Status.SIGN_ONLY).value,
+        "tx_hash": signed.hash,
+        "created_at": now,
+        "signed_at": now,
+    }
+    await connection.execute(insert(models.Transaction).values(**row))
+    await connection.execute(
+        insert(models.Attempt).values(
+            id=attempt_id,
+            transaction_id=transaction_id,
+            kind=kind,
+            raw=signed.raw,
+            tx_hash=signed.hash,
+            # the API sends these bytes itself right away: the worker keeps its hands off for some seconds
+            tried_at=now,
+        )
+    )
+    return Committed(transaction_id, attempt_id, row, signed.raw)
+
+
+def price_columns(transaction: Transaction) -> dict[str, object]:
+    """Type and fees of what was signed, in wei."""
+    if isinstance(transaction, DynamicFeeTransaction):
+        return {
+            "transaction_type": 2,
+            "max_fee_per_gas": transaction.max_fee_per_gas,
+            "max_priority_fee_per_gas": transaction.max_priority_fee_per_gas,
+        }
+    return {"transaction_type": 0, "gas_price": transaction.gas_price}
+
+
+def intent_columns(caller: Caller, prepared: Prepared, transaction_id: UUID) -> dict[str, object]:
+    """The columns that say what was asked, the same for a signed and for a refused transaction."""
+    draft, simulation = prepared.draft, prepared.simulation
+    return {
+        "id": transaction_id,
+        "org_id": caller.org_id,
+        "agent_id": caller.id,
+        "key_id": prepared.key.key_id,
+        "chain": draft.chain.name,
+        "chain_id": draft.chain.chain_id,
+        "wallet_address": prepared.key.address,
+        "to_address": draft.to,
+        "value_wei": draft.value_wei,
+        "data": draft.data,
+        "simulation_id": uuid4() if simulation else None,
+        "simulation_status": simulation.status if simulation else None,
+    }
+
+
+async def _exists(context: Context, transaction_id: UUID) -> bool:
+    async with context.database.begin() as connection:
+        found = await connection.execute(select(models.Transaction.id).where(models.Transaction.id == transaction_id))
+        return found.first() is not None

@@ -1,0 +1,199 @@
+"""Everything before the lock: who may use which key, what it costs, is it allowed, what would happen.
+
+No lock is held here and nothing is written (steps 3 to 5 of the way of a transaction, docs/transaction.md).
+"""
+
+from dataclasses import dataclass, replace
+
+from chains.chain import Chain
+from chains.fees import DynamicFees, LegacyFees, choose_fees
+from chains.quote import Quote, quote
+from chains.rpc import ChainClient
+from chains.simulate import Call, SimulationResult, recommended_gas, simulate
+from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction
+from guardrails.decide import decide
+from guardrails.facts import Facts
+from guardrails.limits import Limits
+from guardrails.outcome import Allowed, Denied
+from intents import budget, prior
+from intents.draft import Draft
+from vault.admin.settings import get_setting
+from vault.agents.repository import AgentGuardrails, load_guardrails
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import Problem, forbidden, not_found, unprocessable
+from vault.networks.service import resolve_chains
+from vault.secrets.signing_key import SigningKey, find_signing_key
+
+TRANSFER_GAS = 21_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A draft with all that was learnt about it; `gas_limit` and `fees` are what would be signed."""
+
+    draft: Draft
+    key: SigningKey
+    limits: Limits
+    client: ChainClient
+    quote: Quote
+    fees: LegacyFees | DynamicFees
+    gas_limit: int
+    spent_wei: int
+    simulation: SimulationResult | None
+
+    def transaction(self, nonce: int) -> Transaction:
+        """The exact transaction that would be signed with this nonce."""
+        draft = self.draft
+        if isinstance(self.fees, LegacyFees):
+            return LegacyTransaction(
+                chain_id=draft.chain.chain_id,
+                nonce=nonce,
+                gas_price=self.fees.gas_price,
+                gas_limit=self.gas_limit,
+                to=draft.to,
+                value=draft.value_wei,
+                data=draft.data,
+            )
+        return DynamicFeeTransaction(
+            chain_id=draft.chain.chain_id,
+            nonce=nonce,
+            max_priority_fee_per_gas=self.fees.max_priority_fee_per_gas,
+            max_fee_per_gas=self.fees.max_fee_per_gas,
+            gas_limit=self.gas_limit,
+            to=draft.to,
+            value=draft.value_wei,
+            data=draft.data,
+        )
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What the database says about the caller and the draft, read in one go."""
+
+    key: SigningKey
+    limits: Limits
+    spent_wei: int
+    prior: tuple[Call, ...]
+    simulation_required: bool
+
+
+async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_always: bool) -> Prepared:
+    """Quote, decide and simulate one draft.
+
+    Raises 403 with the rule that forbids it, 404 without a key, 503 when the chain cannot be reached. A revert
+    is not raised: it is `simulation.status`.
+    """
+    grounds = await read_grounds(context, caller, draft)
+    client = context.chains.for_chain(draft.chain)
+    now = await quote(client, grounds.key.address)
+    fees = choose_fees(draft.fees, now.fee_quote)
+
+    known_gas = draft.gas_limit or TRANSFER_GAS
+    check(draft, grounds.limits, grounds.spent_wei, known_gas * fee_cap(fees))
+
+    simulation: SimulationResult | None = None
+    if simulate_always or grounds.simulation_required or draft.simulate_first:
+        call = call_of(draft, grounds.key)
+        simulation = await simulate(client, call, grounds.prior)
+    gas_limit = draft.gas_limit or await fill_gas(client, draft, grounds.key, simulation)
+    # the gas ceiling could not be judged before the gas was known
+    check(draft, grounds.limits, grounds.spent_wei, gas_limit * fee_cap(fees))
+    return Prepared(
+        draft=draft,
+        key=grounds.key,
+        limits=grounds.limits,
+        client=client,
+        quote=now,
+        fees=fees,
+        gas_limit=gas_limit,
+        spent_wei=grounds.spent_wei,
+        simulation=simulation,
+    )
+
+
+async def read_grounds(context: Context, caller: Caller, draft: Draft) -> Grounds:
+    """Key, limits and spend for this caller and draft; 403 or 404 as the vault says."""
+    async with context.database.begin() as connection:
+        guardrails = await load_guardrails(connection, caller.id)
+        if guardrails is None or not guardrails.is_active:
+            raise not_found("Agent not found")
+        if not guardrails.intents_api_enabled:
+            raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
+        limits = await limits_of(connection, guardrails, draft.chain)
+        spent_wei = await budget.read(connection, caller.id)
+        key = await find_signing_key(connection, caller, draft.signing_key_path)
+        required = await get_setting(connection, "intents_api.require_simulation")
+        calls = await prior.unsent_calls(connection, draft.chain.chain_id, key.address)
+    return Grounds(key, limits, spent_wei, calls, required != "false")
+
+
+async def limits_of(connection: object, guardrails: AgentGuardrails, chain: Chain) -> Limits:
+    """The agent's guardrails in the form the rules read; an empty list is unrestricted, as the contract says."""
+    allowed: frozenset[int] | None = None
+    if guardrails.allowed_chains:
+        # a name that no longer resolves allows nothing, it does not lift the restriction
+        allowed = await resolve_chains(connection, guardrails.allowed_chains)
+    return Limits(
+        allowed_chain_ids=allowed,
+        allowed_destinations=frozenset(guardrails.allowed_destinations) or None,
+        max_value_wei=guardrails.max_value_wei,
+        daily_limit_wei=guardrails.daily_limit_wei,
+        max_gas_cost_wei=chain.max_gas_cost_wei,
+    )
+
+
+def check(draft: Draft, limits: Limits, spent_wei: int, gas_cost_wei: int) -> Allowed:
+    """Decide, and raise the 403 that names rule, limit and value if it is not allowed."""
+    outcome = decide(
+        Facts(
+            chain_id=draft.chain.chain_id,
+            chain_name=draft.chain.name,
+            to=draft.to,
+            value_wei=draft.value_wei,
+            gas_cost_wei=gas_cost_wei,
+            spent_wei=spent_wei,
+        ),
+        limits,
+    )
+    if isinstance(outcome, Denied):
+        raise Denial(outcome)
+    return outcome
+
+
+class Denial(Problem):
+    """403: a guardrail forbids it; `denied` says which rule, its limit and the actual value."""
+
+    def __init__(self, denied: Denied) -> None:
+        super().__init__(403, denied.detail)
+        self.denied = denied
+
+
+def fee_cap(fees: LegacyFees | DynamicFees) -> int:
+    """The most a unit of gas can cost, in wei."""
+    return fees.gas_price if isinstance(fees, LegacyFees) else fees.max_fee_per_gas
+
+
+def call_of(draft: Draft, key: SigningKey) -> Call:
+    """The draft as a call to simulate."""
+    return Call(
+        sender=key.address,
+        to=draft.to,
+        value=draft.value_wei,
+        data=draft.data,
+        gas_limit=draft.gas_limit,
+    )
+
+
+async def fill_gas(client: ChainClient, draft: Draft, key: SigningKey, simulation: SimulationResult | None) -> int:
+    """A gas limit for a draft that named none; 422 when nothing can be estimated because it would revert."""
+    if simulation is None:
+        simulation = await simulate(client, call_of(replace(draft, gas_limit=None), key))
+        if simulation.status != "success":
+            raise unprocessable(
+                "Gas could not be estimated: the transaction would fail"
+                f" ({simulation.revert_reason or simulation.error}). Give gas_limit to send it all the same."
+            )
+    if simulation.status != "success":
+        return TRANSFER_GAS
+    return recommended_gas(simulation)

@@ -1,0 +1,64 @@
+"""The wallet row: lock it, read its tracker, give out a nonce. Keyed by chain and address, never by agent."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chains import nonces
+from intents.status import OCCUPYING
+
+_LOCK = text("""
+    SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address FOR UPDATE
+""")
+_CREATE = text("""
+    INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
+""")
+_ADVANCE = text("""
+    UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
+    WHERE chain_id = :chain_id AND address = :address
+""")
+_OCCUPIED = text("""
+    SELECT 1 FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :nonce AND status = ANY(:occupying)
+""")
+
+
+async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> int:
+    """Lock the wallet until the transaction ends; returns the tracked next nonce (0 for a new wallet)."""
+    named = {"chain_id": chain_id, "address": address}
+    tracked = (await connection.execute(_LOCK, named)).scalar()
+    if tracked is None:
+        await connection.execute(_CREATE, named)
+        tracked = (await connection.execute(_LOCK, named)).scalar_one()
+    return int(tracked)
+
+
+async def choose_nonce(
+    connection: AsyncConnection,
+    chain_id: int,
+    address: bytes,
+    *,
+    requested: int | None,
+    tracked: int,
+    pending: int,
+    mined: int,
+) -> int:
+    """The nonce to sign with, under the wallet's lock: the next free one, or a requested one that may be used.
+
+    Raises `chains.errors.BadNonce` when the requested one skips, is used up, or is in flight.
+    """
+    free = nonces.next_nonce(tracked, pending)
+    if requested is None:
+        return free
+    taken = (
+        await connection.execute(
+            _OCCUPIED,
+            {"chain_id": chain_id, "address": address, "nonce": requested, "occupying": list(OCCUPYING)},
+        )
+    ).first()
+    nonces.check_explicit(requested, free, mined, taken is not None)
+    return requested
+
+
+async def advance(connection: AsyncConnection, chain_id: int, address: bytes, next_nonce: int) -> None:
+    """Remember that every nonce below `next_nonce` is given out."""
+    await connection.execute(_ADVANCE, {"chain_id": chain_id, "address": address, "next_nonce": next_nonce})

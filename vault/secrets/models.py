@@ -1,0 +1,64 @@
+"""The tables of secrets: one row per path, one row per version; values only sealed, keys only by reference."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vault.db import Base
+
+
+class Secret(Base):
+    """A path in a vault; its id stays the same over all versions, and over deletion and revival.
+
+    This row is the lock under which version numbers are given out (`latest_version` is the highest given).
+    Paths collate as bytes, so that the unique index also serves prefix searches and path order.
+    """
+
+    __tablename__ = "secrets"
+    __table_args__ = (UniqueConstraint("vault_id", "path"),)
+
+    id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
+    vault_id: Mapped[UUID] = mapped_column(ForeignKey("vaults.id"))
+    path: Mapped[str] = mapped_column(Text(collation="C"))
+    latest_version: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
+    )
+    deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+
+
+class SecretVersion(Base):
+    """One value of a secret: `sealed` by the signer, or a signing key `key_id` that lives behind the HSM, or both.
+
+    `exportable` is true for a key that is also sealed because its owner asked for it. `access_count` rises only
+    while `max_access_count` (null: unlimited) is set. Deleting a secret marks all its versions of that time.
+    """
+
+    __tablename__ = "secret_versions"
+    __table_args__ = (Index("ix_secret_versions_key_id", "key_id"),)
+
+    secret_id: Mapped[UUID] = mapped_column(ForeignKey("secrets.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    type: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    key_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
+    address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    exportable: Mapped[bool] = mapped_column(Boolean, default=False)
+    # "metadata" is a reserved attribute of declarative classes; the column keeps the contract's name
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict)
+    rotation_policy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    expires_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    max_access_count: Mapped[int | None] = mapped_column(Integer)
+    access_count: Mapped[int] = mapped_column(Integer, default=0)
+    created_by: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
+    created_by_type: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
+    )
+    disabled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -1,0 +1,138 @@
+"""JWTs: what we claim in them, and how we check them (EdDSA, RFC 8037; signed in the HSM by the signer)."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from signer.client import SignerClient
+from signer.errors import SignerError
+from vault.errors import unauthorized
+
+ISSUER = "talon"
+MAX_TOKEN_CHARS = 16_384
+REFRESH_AFTER_S = 60.0
+MIN_REFRESH_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a genuine, unexpired token says; whether it still counts is for the database to say.
+
+    `version` must equal the principal's `token_version`; `key_id` is the personal API key it was exchanged for.
+    """
+
+    kind: Literal["user", "agent"]
+    principal_id: UUID
+    org_id: UUID
+    token_id: str
+    expires_at: datetime
+    version: int
+    key_id: UUID | None
+
+
+def make_claims(
+    *,
+    subject: str,
+    org_id: UUID,
+    scopes: Sequence[str],
+    vault_ids: Sequence[UUID],
+    intents_api_enabled: bool,
+    ttl_s: int,
+    version: int,
+    key_id: UUID | None = None,
+) -> dict[str, Any]:
+    """The claims of a new token; `subject` is `user:<uuid>` or `agent:<uuid>`, times are whole seconds."""
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "sub": subject,
+        "org": str(org_id),
+        "scopes": list(scopes),
+        "vault_ids": [str(vault_id) for vault_id in vault_ids],
+        "iat": now,
+        "exp": now + ttl_s,
+        "jti": str(uuid4()),
+        "intents_api_enabled": intents_api_enabled,
+        "ver": version,
+    }
+    if key_id is not None:
+        claims["key"] = str(key_id)
+    return claims
+
+
+class TokenVerifier:
+    """Checks tokens against the signer's public keys, which it keeps and renews by itself.
+
+    An unknown `kid` renews them at once, but at most once a second, so made-up ones cannot flood the signer.
+    """
+
+    def __init__(self, signer: SignerClient) -> None:
+        self._signer = signer
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._renewed_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def verify(self, token: str) -> Claims:
+        """The claims of a genuine token; Problem 401 otherwise, SignerUnavailable if no key was ever had."""
+        try:
+            kid = jwt.get_unverified_header(token).get("kid") if len(token) <= MAX_TOKEN_CHARS else None
+        except (jwt.InvalidTokenError, ValueError):
+            raise unauthorized() from None
+        if not isinstance(kid, str):
+            raise unauthorized()
+        key = await self._key(kid)
+        if key is None:
+            raise unauthorized()
+        try:
+            # The algorithm and issuer are pinned here: a token never says how it wants to be checked.
+            payload = jwt.decode(
+                token,
+                key,
+                algorithms=["EdDSA"],
+                issuer=ISSUER,
+                options={"require": ["exp", "iat", "sub", "jti", "iss", "org", "ver"], "verify_iat": False},
+            )
+            return _read(payload)
+        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError):
+            raise unauthorized() from None
+
+    async def _key(self, kid: str) -> Ed25519PublicKey | None:
+        age = time.monotonic() - self._renewed_at
+        if age > REFRESH_AFTER_S or (kid not in self._keys and age > MIN_REFRESH_INTERVAL_S):
+            async with self._lock:
+                if time.monotonic() - self._renewed_at > MIN_REFRESH_INTERVAL_S:
+                    await self._renew()
+        return self._keys.get(kid)
+
+    async def _renew(self) -> None:
+        try:
+            known = await self._signer.jwt_keys()
+        except SignerError:
+            if not self._keys:
+                raise
+            self._renewed_at = time.monotonic()  # the signer restarts: go on with what we have
+            return
+        self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(key.public_key) for key in known}
+        self._renewed_at = time.monotonic()
+
+
+def _read(payload: dict[str, Any]) -> Claims:
+    kind, _, principal_id = str(payload["sub"]).partition(":")
+    if kind != "user" and kind != "agent":
+        raise ValueError("unknown kind of subject")
+    return Claims(
+        kind=kind,
+        principal_id=UUID(principal_id),
+        org_id=UUID(payload["org"]),
+        token_id=str(payload["jti"]),
+        expires_at=datetime.fromtimestamp(payload["exp"], tz=UTC),
+        version=int(payload["ver"]),
+        key_id=UUID(payload["key"]) if "key" in payload else None,
+    )

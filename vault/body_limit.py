@@ -1,0 +1,87 @@
+"""ASGI middleware in front of everything: bounded bodies, and no bytes in a path that text cannot hold."""
+
+import asyncio
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vault.errors import Problem, bad_request
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+BODY_DEADLINE_S = 30.0
+
+
+class BodyLimit:
+    """Reads the body (at most `limit` bytes, within `deadline_s` seconds) before the application sees the request.
+
+    Raises Problem 413 (too large), 408 (too slow) or 400 (a NUL or invalid UTF-8 in the path or query).
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, deadline_s: float = BODY_DEADLINE_S
+    ) -> None:
+        self._app = app
+        self._limit = limit
+        self._deadline_s = deadline_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        _check_target(scope)
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length")
+        if declared is None and b"transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        if declared is not None and declared.isdigit() and int(declared) > self._limit:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                body = await self._read(receive)
+        except TimeoutError:
+            raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
+        if body is None:
+            return  # the client went away; there is nobody to answer
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        chunks: list[bytes] = []
+        size = 0
+        while True:  # bounded by the size and by the caller's deadline
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._limit:
+                raise self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_large(self) -> Problem:
+        detail = f"The body is larger than {self._limit} bytes"
+        return Problem(413, detail, title="Content Too Large", headers={"Connection": "close"})
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+def _check_target(scope: Scope) -> None:
+    for part in (scope.get("raw_path") or b"", scope.get("query_string") or b""):
+        if b"%" not in part and part.isascii():
+            continue
+        try:
+            text = unquote_to_bytes(part).decode("utf-8")
+        except UnicodeDecodeError:
+            raise bad_request("The address is not valid UTF-8") from None
+        if "\x00" in text:
+            raise bad_request("A NUL character is not allowed in an address")

@@ -32,6 +32,12 @@ _RECORD = text("""
      WHERE id = :transaction_id AND status IN (:signed, :broadcast)
 """)
 
+_RECORD_SENT = text("""
+    UPDATE attempts SET tried_at = clock_timestamp(),
+           sent_at = CASE WHEN :taken THEN clock_timestamp() ELSE sent_at END
+    WHERE id = :attempt_id
+""")
+
 
 @dataclass
 class _Line:
@@ -94,3 +100,9 @@ async def record(database: Database, transaction_id: UUID, attempt_id: UUID, res
                 "broadcast": Status.BROADCAST.value,
             },
         )
+
+
+async def record_sent(database: Database, attempt_id: UUID, result: SendResult) -> None:
+    """Write down an attempt's outcome when it changes nothing about its transaction (a filler's)."""
+    async with database.begin() as connection:
+        await connection.execute(_RECORD_SENT, {"attempt_id": attempt_id, "taken": result.outcome in TAKEN})

@@ -1,0 +1,134 @@
+"""What the chain decided, written down: mined, final, failed, and back again after a reorganisation.
+
+Every change is conditional on the states it may start from, and moves the ledger in the same transaction.
+"""
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from intents import budget
+from intents.status import FROM, Status
+from vault.db import Database
+
+log = logging.getLogger(__name__)
+
+_MINED = text("""
+    UPDATE transactions SET block_number = :block_number, block_hash = :block_hash, block_at = :block_at,
+           gas_used = :gas_used, effective_gas_price = :effective_gas_price, succeeded = :succeeded,
+           status = CASE WHEN status = 'sign_only' THEN status ELSE 'mined' END,
+           error_message = CASE WHEN :succeeded THEN NULL
+                                ELSE 'The transaction was mined but its execution reverted on chain.' END
+    WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
+""")
+
+_FINAL = text("""
+    UPDATE transactions SET final_at = clock_timestamp(),
+           status = CASE WHEN status = 'sign_only' THEN status ELSE 'final' END
+    WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
+""")
+
+_FAIL = text("""
+    UPDATE transactions SET final_at = clock_timestamp(), error_message = :message,
+           status = CASE WHEN status = 'sign_only' THEN status ELSE 'failed' END,
+           block_number = NULL, block_hash = NULL, block_at = NULL, gas_used = NULL,
+           effective_gas_price = NULL, succeeded = NULL
+    WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
+    RETURNING status
+""")
+
+_UNMINE = text("""
+    UPDATE transactions SET status = 'broadcast', final_at = NULL, block_number = NULL, block_hash = NULL,
+           block_at = NULL, gas_used = NULL, effective_gas_price = NULL, succeeded = NULL, error_message = NULL
+    WHERE id = :id AND status = ANY(:from)
+""")
+
+# the bytes are no longer in the node either: have the worker send them again on this pass
+_UNSEND = text("UPDATE attempts SET sent_at = NULL WHERE transaction_id = :id")
+
+_LOST = text("""
+    SELECT id, agent_id FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
+      AND status = ANY(:from)
+    ORDER BY nonce LIMIT 200
+""")
+
+
+@dataclass(frozen=True)
+class Mined:
+    """A receipt, in our words; amounts in wei."""
+
+    block_number: int
+    block_hash: bytes
+    block_at: datetime
+    gas_used: int
+    effective_gas_price: int
+    succeeded: bool
+
+
+def _from(target: Status) -> list[str]:
+    return [status.value for status in (*FROM[target], Status.SIGN_ONLY)]
+
+
+async def mined(database: Database, transaction_id: UUID, receipt: Mined) -> None:
+    """In a block: its value counts for 24 h from the later of reservation and block."""
+    async with database.begin() as connection:
+        changed = await connection.execute(
+            _MINED, {"id": transaction_id, "from": _from(Status.MINED), **asdict(receipt)}
+        )
+        if changed.rowcount:
+            await budget.settle(connection, transaction_id, receipt.block_at)
+
+
+async def final(database: Database, transaction_id: UUID) -> None:
+    """In a final block: nothing more can happen to it."""
+    async with database.begin() as connection:
+        await connection.execute(_FINAL, {"id": transaction_id, "from": _from(Status.FINAL)})
+
+
+async def fail(database: Database, agent_id: UUID, transaction_id: UUID, message: str) -> None:
+    """Its nonce was settled for good by something else: `failed`, and its reservation is released.
+
+    The caller holds the proof. A sign-only transaction keeps its status: it never was Talon's to send.
+    """
+    async with database.begin() as connection:
+        # the ledger counts a mined transaction's value until it is proven that it was not mined after all
+        await budget.reopen(connection, agent_id, transaction_id)
+        changed = await connection.execute(
+            _FAIL, {"id": transaction_id, "from": _from(Status.FAILED), "message": message}
+        )
+        if changed.rowcount:
+            await budget.release(connection, agent_id, transaction_id)
+
+
+async def unmine(database: Database, agent_id: UUID, transaction_id: UUID) -> None:
+    """A reorganisation took the block away: in flight again, to be sent again, counted without end again."""
+    async with database.begin() as connection:
+        await budget.reopen(connection, agent_id, transaction_id)
+        changed = await connection.execute(
+            _UNMINE, {"id": transaction_id, "from": [Status.MINED.value, Status.FINAL.value]}
+        )
+        if changed.rowcount:
+            await connection.execute(_UNSEND, {"id": transaction_id})
+
+
+async def reopen_lost(database: Database, chain_id: int, address: bytes, mined_nonce: int) -> None:
+    """Transactions we saw in blocks while the chain's nonce is below theirs: the chain lost those blocks."""
+    async with database.begin() as connection:
+        lost = list(
+            await connection.execute(
+                _LOST,
+                {
+                    "chain_id": chain_id,
+                    "address": address,
+                    "mined_nonce": mined_nonce,
+                    "from": [Status.MINED.value, Status.FINAL.value],
+                },
+            )
+        )
+    for row in lost:
+        log.warning("transaction %s: the chain lost its block; sending it again", row.id)
+        await unmine(database, row.agent_id, row.id)

@@ -1,0 +1,68 @@
+"""The one wiring point: which routers, which parts, in which order."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from chains.rpc import ChainClients
+from intents.engine import Engine
+from intents.router import router as transactions
+from signer.client import SignerClient
+from talon.config import ProcessConfig
+from talon.migrate import verify_revision
+from vault import problems
+from vault.admin.router import router as admin
+from vault.agents.router import router as agents
+from vault.auth.router import router as auth
+from vault.body_limit import BodyLimit
+from vault.context import Context, Options
+from vault.db import Database
+from vault.health.router import router as health
+from vault.networks.router import router as networks
+from vault.policies.router import router as policies
+from vault.secrets.router import router as secrets
+from vault.vaults.router import router as vaults
+
+ROUTERS = (health, auth, agents, vaults, secrets, policies, networks, admin, transactions)
+
+
+def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
+    """The parts an API or worker process works with."""
+    return Context(
+        database=Database(config.database_url, pool_size=pool_size),
+        signer=SignerClient(config.signer_socket),
+        chains=ChainClients(config.rpc_urls),
+        options=Options(public_url=config.public_url, version=config.version, trusted_proxies=config.trusted_proxies),
+    )
+
+
+async def close_context(context: Context) -> None:
+    """Return every connection."""
+    await context.chains.close()
+    await context.signer.close()
+    await context.database.close()
+
+
+def create_app(config: ProcessConfig) -> FastAPI:
+    """The ASGI application of one API process."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await verify_revision(config.database_url)
+        app.state.context = make_context(config, pool_size=10)
+        app.state.engine = Engine()
+        yield
+        await close_context(app.state.context)
+
+    app = FastAPI(
+        title="Talon",
+        version=config.version,
+        summary="A vault and transaction-intents engine for AI agents.",
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,30 @@
+"""The part of the configuration that the supervisor hands to an API or worker process, as a 0600 file."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ProcessConfig(BaseModel):
+    """All that an API or worker process knows about its surroundings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # holds the database password
+    database_url: str = Field(repr=False)
+    signer_socket: str
+    redis_url: str | None = Field(default=None, repr=False)
+    # endpoints may carry an operator's key
+    rpc_urls: dict[int, list[str]] = Field(default_factory=dict, repr=False)
+    public_url: str
+    host: str
+    port: int
+    trusted_proxies: tuple[str, ...] = ()
+    version: str
+    log_level: str = "info"
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse the file the supervisor wrote."""
+        return cls.model_validate_json(path.read_bytes())

@@ -226,7 +226,7 @@ async def _not_found(context: Context, now: Head, entry: Entry) -> None:
             entry.id,
             f"Nonce {entry.nonce} was used by another transaction; this one can no longer be mined.",
         )
-    elif entry.status is Status.MINED:
+    elif entry.block_hash is not None:
         await settle.unmine(context.database, entry.agent_id, entry.id)
 
 

@@ -41,9 +41,9 @@ _FAIL = text("""
 """)
 
 _UNMINE = text("""
-    UPDATE transactions SET status = 'broadcast', final_at = NULL, block_number = NULL, block_hash = NULL,
+    UPDATE transactions SET status = CASE WHEN status = 'sign_only' THEN status ELSE 'broadcast' END, final_at = NULL, block_number = NULL, block_hash = NULL,
            block_at = NULL, gas_used = NULL, effective_gas_price = NULL, succeeded = NULL, error_message = NULL
-    WHERE id = :id AND status = ANY(:from)
+    WHERE id = :id AND block_number IS NOT NULL AND status = ANY(:from)
 """)
 
 # the bytes are no longer in the node either: have the worker send them again on this pass
@@ -52,7 +52,7 @@ _UNSEND = text("UPDATE attempts SET sent_at = NULL WHERE transaction_id = :id")
 _LOST = text("""
     SELECT id, agent_id FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
-      AND status = ANY(:from)
+      AND block_number IS NOT NULL AND status = ANY(:from)
     ORDER BY nonce LIMIT 200
 """)
 
@@ -67,6 +67,9 @@ class Mined:
     gas_used: int
     effective_gas_price: int
     succeeded: bool
+
+
+_IN_BLOCKS = [Status.MINED.value, Status.FINAL.value, Status.SIGN_ONLY.value]
 
 
 def _from(target: Status) -> list[str]:
@@ -95,23 +98,23 @@ async def fail(database: Database, agent_id: UUID, transaction_id: UUID, message
     The caller holds the proof. A sign-only transaction keeps its status: it never was Talon's to send.
     """
     async with database.begin() as connection:
-        # the ledger counts a mined transaction's value until it is proven that it was not mined after all
-        await budget.reopen(connection, agent_id, transaction_id)
+        await budget.lock(connection, agent_id)
         changed = await connection.execute(
             _FAIL, {"id": transaction_id, "from": _from(Status.FAILED), "message": message}
         )
         if changed.rowcount:
+            # a reservation that was settled by a block that is gone is open again before it can be released
+            await budget.reopen(connection, agent_id, transaction_id)
             await budget.release(connection, agent_id, transaction_id)
 
 
 async def unmine(database: Database, agent_id: UUID, transaction_id: UUID) -> None:
     """A reorganisation took the block away: in flight again, to be sent again, counted without end again."""
     async with database.begin() as connection:
-        await budget.reopen(connection, agent_id, transaction_id)
-        changed = await connection.execute(
-            _UNMINE, {"id": transaction_id, "from": [Status.MINED.value, Status.FINAL.value]}
-        )
+        await budget.lock(connection, agent_id)
+        changed = await connection.execute(_UNMINE, {"id": transaction_id, "from": _IN_BLOCKS})
         if changed.rowcount:
+            await budget.reopen(connection, agent_id, transaction_id)
             await connection.execute(_UNSEND, {"id": transaction_id})
 
 
@@ -125,7 +128,7 @@ async def reopen_lost(database: Database, chain_id: int, address: bytes, mined_n
                     "chain_id": chain_id,
                     "address": address,
                     "mined_nonce": mined_nonce,
-                    "from": [Status.MINED.value, Status.FINAL.value],
+                    "from": _IN_BLOCKS,
                 },
             )
         )

@@ -1,4 +1,4 @@
-"""The API process: one event loop, HTTP on an inherited or own socket. No HSM PIN, no PKCS#11 module, no data keys."""
+"""The API process: one event loop, HTTP only. No HSM PIN, no PKCS#11 module, no data keys."""
 
 import argparse
 import socket

@@ -1,11 +1,14 @@
 """From a request's Bearer credential to a Caller, asking the database every single time.
 
-Nothing here is cached: a deactivated agent, a revoked token, a rotated key is refused on the very next request.
+Nothing about a principal is cached: a deactivated agent, a revoked token, a rotated key is refused on the very
+next request. Each check is one statement on a connection without a transaction.
 """
 
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 from fastapi import Request
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth import keys, repository
@@ -16,11 +19,9 @@ from vault.auth.tokens import TokenVerifier
 from vault.context import Context, context_of
 from vault.errors import unauthorized
 
-ACTIVITY_RESOLUTION_S = 60
-
 
 class Authenticator:
-    """One per application: the token verifier, and connections that read without opening a transaction."""
+    """One per application: its token verifier, trusted proxies and connections in autocommit."""
 
     def __init__(self, context: Context) -> None:
         self._verifier = TokenVerifier(context.signer)
@@ -28,31 +29,26 @@ class Authenticator:
         self._proxies = parse_networks(context.options.trusted_proxies)
 
     def address(self, request: Request) -> str | None:
-        """The client's address, seen through trusted proxies only."""
+        """The client's address, seen through trusted proxies only; None on a Unix socket."""
         peer = request.client.host if request.client else None
         return client_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), self._proxies)
 
-    async def caller(self, credential: str, ip_address: str | None) -> Caller:
-        """Who presents this credential; Problem 401 if nobody may with it."""
+    async def caller(self, credential: str) -> Caller:
+        """Who presents this credential; Problem 401 if it does not count (any more)."""
         if keys.is_key(credential):
             async with self._engine.connect() as connection:
                 if credential.startswith(keys.AGENT):
-                    return await _agent_by_key(connection, credential, ip_address)
-                return await _user_by_key(connection, credential, ip_address)
+                    return await _agent_by_key(connection, credential)
+                return await _user_by_key(connection, credential)
         claims = await self._verifier.verify(credential)
         async with self._engine.connect() as connection:
             if claims.kind == "agent":
-                agent = await repository.live_agent(connection, claims)
-                if agent is None:
-                    raise unauthorized()
-                found = _agent_caller(agent, ip_address)
-                await _note_agent(connection, agent)
+                row = await repository.agent_of_token(connection, claims)
+                found = await _agent(connection, row)
             else:
-                user = await repository.live_user(connection, claims)
-                if user is None:
-                    raise unauthorized()
-                found = _user_caller(user, ip_address)
-        return _with_token(found, claims.token_id, claims.expires_at)
+                row = await repository.user_of_token(connection, claims)
+                found = _user(row)
+        return replace(found, credential="jwt", token_id=claims.token_id, token_expires_at=claims.expires_at)
 
 
 def authenticator_of(request: Request) -> Authenticator:
@@ -61,3 +57,67 @@ def authenticator_of(request: Request) -> Authenticator:
     if not hasattr(state, "authenticator"):
         state.authenticator = Authenticator(context_of(request))
     return cast(Authenticator, state.authenticator)
+
+
+async def authenticate(request: Request) -> Caller:
+    """The caller of this request; Problem 401 without a credential that counts."""
+    authenticator = authenticator_of(request)
+    found = await authenticator.caller(_bearer(request))
+    return replace(found, ip_address=authenticator.address(request))
+
+
+def _bearer(request: Request) -> str:
+    values = request.headers.getlist("authorization")
+    if len(values) != 1:
+        raise unauthorized("Missing or ambiguous Authorization header")
+    scheme, _, credential = values[0].partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip():
+        raise unauthorized("The Authorization header must be: Bearer <token or API key>")
+    return credential.strip()
+
+
+async def _agent_by_key(connection: AsyncConnection, key: str) -> Caller:
+    rows = await repository.agents_by_prefix(connection, key[: keys.PREFIX_LENGTH])
+    matching = [row for row in rows if keys.matches(key, row.key_hash) and row.is_live]
+    return await _agent(connection, matching[0] if matching else None)
+
+
+async def _user_by_key(connection: AsyncConnection, key: str) -> Caller:
+    rows = await repository.users_by_prefix(connection, key[: keys.PREFIX_LENGTH])
+    matching = [row for row in rows if keys.matches(key, row.key_hash)]
+    if not matching:
+        raise unauthorized()
+    if matching[0].is_use_stale:
+        await repository.touch_api_key(connection, matching[0].key_id)
+    return _user(matching[0])
+
+
+async def _agent(connection: AsyncConnection, row: Row[Any] | None) -> Caller:
+    if row is None:
+        raise unauthorized()
+    if row.is_activity_stale:
+        await repository.touch_agent(connection, row.id)
+    return Caller(
+        kind="agent",
+        id=row.id,
+        org_id=row.org_id,
+        role=None,
+        credential="api_key",
+        scopes=path_scopes(row.scopes),
+        vault_ids=tuple(row.vault_ids),
+        intents_api_enabled=row.intents_api_enabled,
+    )
+
+
+def _user(row: Row[Any] | None) -> Caller:
+    if row is None:
+        raise unauthorized()
+    return Caller(
+        kind="user",
+        id=row.id,
+        org_id=row.org_id,
+        role=row.role,
+        credential="api_key",
+        scopes=path_scopes(row.scopes or ()),
+        is_platform_admin=row.is_platform_admin,
+    )

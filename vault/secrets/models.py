@@ -26,9 +26,7 @@ class Secret(Base):
     vault_id: Mapped[UUID] = mapped_column(ForeignKey("vaults.id"))
     path: Mapped[str] = mapped_column(Text(collation="C"))
     latest_version: Mapped[int] = mapped_column(Integer, default=0)
-    created_at: Mapped[datetime] = mapped_column(
-        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
-    )
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
 
@@ -57,8 +55,6 @@ class SecretVersion(Base):
     access_count: Mapped[int] = mapped_column(Integer, default=0)
     created_by: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
     created_by_type: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(
-        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
-    )
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     disabled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -20,9 +20,7 @@ class Vault(Base):
 
     __tablename__ = "vaults"
     __table_args__ = (
-        Index(
-            "uq_vaults_org_id_name", "org_id", "name", unique=True, postgresql_where=sql("deleted_at IS NULL")
-        ),
+        Index("uq_vaults_org_id_name", "org_id", "name", unique=True, postgresql_where=sql("deleted_at IS NULL")),
         Index("ix_vaults_org_id_created_at_id", "org_id", "created_at", "id"),
         Index("ix_vaults_created_by", "created_by"),
     )
@@ -33,7 +31,5 @@ class Vault(Base):
     description: Mapped[str] = mapped_column(Text, default="")
     created_by: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
     created_by_type: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(
-        TIMESTAMP(timezone=True), server_default=func.clock_timestamp()
-    )
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -1,0 +1,144 @@
+"""Find the HSM key an agent may sign with. On the way of every transaction: one statement, one pure decision."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from vault.auth.caller import Caller
+from vault.errors import bad_request, forbidden, gone, not_found
+from vault.policies.access import grant_of, refusal, vault_facts
+from vault.policies.decide import Grant, Granted, Refused, VaultFacts, decide
+from vault.secrets.paths import check_path
+
+# Starts from the caller's own grants and vaults, so that the size of the organisation does not matter. A vault
+# comes back once per grant of the caller, with the newest enabled version at the path (or nulls).
+_SELECT = text(
+    """
+    WITH reachable AS (
+        SELECT vault_id AS id FROM policies
+        WHERE principal_id = :principal_id AND principal_type = :principal_type
+        UNION
+        SELECT id FROM vaults WHERE created_by = :principal_id AND created_by_type = :principal_type
+    )
+    SELECT v.id, v.org_id, v.created_by, v.created_by_type, v.created_at,
+           p.id AS policy_id, p.secret_path_pattern, p.permissions, p.conditions, p.expires_at,
+           s.id AS secret_id, k.version, k.key_id, k.address, k.expires_at AS key_expires_at,
+           clock_timestamp() AS now
+    FROM reachable r
+    JOIN vaults v ON v.id = r.id AND v.org_id = :org_id AND v.deleted_at IS NULL
+    LEFT JOIN policies p
+      ON p.vault_id = v.id AND p.principal_id = :principal_id AND p.principal_type = :principal_type
+    LEFT JOIN secrets s ON s.vault_id = v.id AND s.path = :path AND s.deleted_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT version, key_id, address, expires_at FROM secret_versions
+        WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
+        ORDER BY version DESC LIMIT 1
+    ) k ON true
+    ORDER BY v.created_at, v.id
+    """
+)
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key behind the HSM, by reference; `address` is its 20-byte account."""
+
+    key_id: UUID
+    address: bytes
+    vault_id: UUID
+    secret_id: UUID
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A vault within reach and what lies at the path there; `key_id` is None when it is no HSM key."""
+
+    vault: VaultFacts
+    secret_id: UUID | None
+    version: int | None
+    key_id: UUID | None
+    address: bytes | None
+    expires_at: datetime | None
+    now: datetime
+    grants: tuple[Grant, ...]
+
+
+async def find_signing_key(transaction: AsyncConnection | AsyncSession, caller: Caller, path: str) -> SigningKey:
+    """The key at `path` in the first vault where the caller may read that path and something is there.
+
+    Vaults come in the order of the agent's `vault_ids`, else oldest first. Needs a live read policy (or having
+    created the vault) although the agent can never read the key itself. Raises 400 for a bad path or a secret
+    that is no HSM key, 403 when no policy covers the path anywhere, 404 when one does but no key is there, 410
+    when it has expired.
+    """
+    check_path(path, field="signing_key_path")
+    found = await transaction.execute(
+        _SELECT,
+        {
+            "principal_id": caller.id,
+            "principal_type": caller.kind,
+            "org_id": caller.org_id,
+            "path": path,
+        },
+    )
+    return choose(caller, path, _candidates(caller, found.mappings().all()))
+
+
+def choose(caller: Caller, path: str, candidates: Sequence[_Candidate]) -> SigningKey:
+    """Pick among candidates in the order given (oldest vault first), or raise as `find_signing_key` does."""
+    allowed, refused = [], []
+    for candidate in candidates:
+        decision = decide(caller, candidate.vault, candidate.grants, path, "read", candidate.now)
+        if isinstance(decision, Granted):
+            allowed.append(candidate)
+        else:
+            refused.append(decision)
+    if not allowed:
+        raise refusal(_most_telling(refused)) if refused else forbidden("No policy grants read access to this path")
+    if caller.vault_ids:
+        allowed.sort(key=lambda candidate: caller.vault_ids.index(candidate.vault.id))
+    for candidate in allowed:
+        if candidate.secret_id is not None and candidate.version is not None:
+            return _usable(candidate, path)
+    raise not_found(f"No signing key at {path}")
+
+
+def _usable(candidate: _Candidate, path: str) -> SigningKey:
+    if candidate.expires_at is not None and candidate.expires_at <= candidate.now:
+        raise gone(f"The signing key at {path} has expired")
+    if candidate.key_id is None or candidate.address is None or candidate.secret_id is None:
+        raise bad_request(f"The secret at {path} is not a signing key; store it with type private_key")
+    return SigningKey(candidate.key_id, bytes(candidate.address), candidate.vault.id, candidate.secret_id)
+
+
+def _most_telling(refused: Sequence[Refused]) -> Refused:
+    """Of several vaults' refusals the one whose cause a human could mend: scopes, then policy, then binding."""
+    order = ("scopes", "policy", "binding", "organisation")
+    return min(refused, key=lambda refusal_: order.index(refusal_.step))
+
+
+def _candidates(caller: Caller, rows: Sequence[Mapping[Any, Any]]) -> list[_Candidate]:
+    grants: dict[UUID, list[Grant]] = {}
+    first: dict[UUID, Mapping[Any, Any]] = {}
+    for row in rows:
+        first.setdefault(row["id"], row)
+        if row["policy_id"] is not None:
+            grants.setdefault(row["id"], []).append(grant_of(row, caller))
+    return [
+        _Candidate(
+            vault=vault_facts(row),
+            secret_id=row["secret_id"],
+            version=row["version"],
+            key_id=row["key_id"],
+            address=row["address"],
+            expires_at=row["key_expires_at"],
+            now=row["now"],
+            grants=tuple(grants.get(vault_id, ())),
+        )
+        for vault_id, row in first.items()
+    ]

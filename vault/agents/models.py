@@ -25,7 +25,9 @@ class Agent(Base):
         CheckConstraint("auth_method IN ('api_key', 'mtls', 'oidc_client_credentials')", name="auth_method"),
         CheckConstraint("tx_max_value_wei >= 0", name="tx_max_value_wei"),
         CheckConstraint("tx_daily_limit_wei >= 0", name="tx_daily_limit_wei"),
-        Index("ix_agents_org_id_created_at", "org_id", "created_at", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "ix_agents_org_id_created_at", "org_id", "created_at", "id", postgresql_where=text("deleted_at IS NULL")
+        ),
         Index("ix_agents_key_prefix", "key_prefix"),
     )
 

@@ -1,0 +1,78 @@
+"""/v1/agents: people manage agents; an agent sees itself and changes nothing."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+
+from vault.agents import service
+from vault.agents.schemas import (
+    AgentCreatedReply,
+    AgentListReply,
+    AgentReply,
+    AgentSelfReply,
+    CreateAgentRequest,
+    KeyRotatedReply,
+    UpdateAgentRequest,
+)
+from vault.auth.dependencies import AgentCaller, AnyCaller, OrgAdmin
+from vault.context import Context, context_of
+from vault.errors import forbidden
+from vault.schemas import PageQuery
+
+router = APIRouter(prefix="/v1/agents", tags=["agents"])
+
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+@router.post("", status_code=201)
+async def create_agent(body: CreateAgentRequest, caller: OrgAdmin, context: Ctx) -> AgentCreatedReply:
+    """Register an agent; its API key is shown once."""
+    async with context.database.begin() as connection:
+        return await service.create(connection, caller, body)
+
+
+@router.get("")
+async def list_agents(caller: OrgAdmin, context: Ctx, page: PageQuery) -> AgentListReply:
+    """The organisation's agents, oldest first."""
+    async with context.database.begin() as connection:
+        return AgentListReply(agents=await service.listed(connection, caller, page))
+
+
+@router.get("/me")
+async def get_myself(caller: AgentCaller, context: Ctx) -> AgentSelfReply:
+    """The calling agent."""
+    async with context.database.begin() as connection:
+        return await service.myself(connection, caller)
+
+
+@router.get("/{agent_id}")
+async def get_agent(agent_id: UUID, caller: AnyCaller, context: Ctx) -> AgentReply:
+    """One agent with its guardrails; an agent may look at itself only."""
+    if caller.is_agent and caller.id != agent_id:
+        raise forbidden("An agent may only look at itself")
+    if not caller.is_agent and not caller.is_org_admin:
+        raise forbidden("Only an owner or admin of the organisation may do this")
+    async with context.database.begin() as connection:
+        return await service.get(connection, caller, agent_id)
+
+
+@router.patch("/{agent_id}")
+async def update_agent(agent_id: UUID, body: UpdateAgentRequest, caller: OrgAdmin, context: Ctx) -> AgentReply:
+    """Change an agent, its guardrails included; an explicit null clears."""
+    async with context.database.begin() as connection:
+        return await service.update(connection, caller, agent_id, body)
+
+
+@router.delete("/{agent_id}", status_code=204)
+async def delete_agent(agent_id: UUID, caller: OrgAdmin, context: Ctx) -> None:
+    """Remove an agent: hidden from lists, refused at once."""
+    async with context.database.begin() as connection:
+        await service.delete(connection, caller, agent_id)
+
+
+@router.post("/{agent_id}/rotate-key")
+async def rotate_key(agent_id: UUID, caller: OrgAdmin, context: Ctx) -> KeyRotatedReply:
+    """Give an agent a new key; the old one stops at once."""
+    async with context.database.begin() as connection:
+        return await service.rotate_key(connection, caller, agent_id)

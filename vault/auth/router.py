@@ -1,0 +1,148 @@
+"""/v1/auth: signing up, logging in, exchanging keys, revoking tokens; and the platform's mail outbox."""
+
+import base64
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from vault.audit.write import write_for
+from vault.auth import accounts, api_keys, issue, keys, outbox, repository, service
+from vault.auth.authenticate import authenticator_of
+from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin
+from vault.auth.emails import normalise
+from vault.auth.schemas import (
+    AgentTokenReply,
+    AgentTokenRequest,
+    ApiKeyCreatedReply,
+    ApiKeyListReply,
+    ApiKeyTokenRequest,
+    CreateApiKeyRequest,
+    LoginRequest,
+    MailReply,
+    OutboxReply,
+    ProfileReply,
+    PublicKeyReply,
+    SignupReply,
+    SignupRequest,
+    TokenReply,
+    VerifyEmailRequest,
+)
+from vault.context import Context, context_of
+from vault.errors import bad_request, unauthorized, unavailable
+from vault.schemas import PageQuery
+
+router = APIRouter(prefix="/v1", tags=["auth"])
+
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+def _ip_address(request: Request) -> str | None:
+    return authenticator_of(request).address(request)
+
+
+Address = Annotated[str | None, Depends(_ip_address)]
+
+
+@router.post("/auth/signup")
+async def signup(body: SignupRequest, context: Ctx) -> SignupReply:
+    """Start an account; a mail with a link follows."""
+    email = await service.signup(context, body.email, body.password, body.display_name)
+    return SignupReply(message="Check your e-mail to confirm your address.", email=email)
+
+
+@router.post("/auth/verify-email")
+async def verify_email(body: VerifyEmailRequest, context: Ctx, address: Address) -> TokenReply:
+    """Confirm the address and log in."""
+    return await service.verify_email(context, body.token, address)
+
+
+@router.post("/auth/token")
+async def login(body: LoginRequest, context: Ctx, address: Address) -> TokenReply:
+    """Log in with e-mail and password."""
+    return await service.login(context, body.email, body.password, address)
+
+
+@router.delete("/auth/token", status_code=204)
+async def revoke(caller: AnyCaller, context: Ctx) -> None:
+    """Revoke the presented token at once; a raw API key is left alone."""
+    if caller.token_id is None or caller.token_expires_at is None:
+        return
+    async with context.database.begin() as connection:
+        await repository.revoke_token(connection, caller.token_id, caller.token_expires_at)
+        await write_for(connection, caller, "auth.revoke", "token", caller.token_id)
+
+
+@router.post("/auth/agent-token")
+async def agent_token(body: AgentTokenRequest, context: Ctx, address: Address) -> AgentTokenReply:
+    """Exchange an agent's key for a token."""
+    if not (keys.is_key(body.api_key) and body.api_key.startswith(keys.AGENT)):
+        raise unauthorized("Invalid credentials")
+    return await issue.for_agent_key(context, body.api_key, body.agent_id, address)
+
+
+@router.post("/auth/api-key-token")
+async def api_key_token(body: ApiKeyTokenRequest, context: Ctx, address: Address) -> AgentTokenReply | TokenReply:
+    """Exchange a personal key for a token; some clients send agents' keys here, which works too."""
+    if not keys.is_key(body.api_key):
+        raise unauthorized("Invalid credentials")
+    if body.api_key.startswith(keys.AGENT):
+        return await issue.for_agent_key(context, body.api_key, None, address)
+    return await issue.for_user_key(context, body.api_key, address)
+
+
+@router.post("/auth/refresh")
+async def refresh() -> None:
+    """There are no refresh tokens: clients repeat the exchange."""
+    raise bad_request("Refresh is not implemented: log in or exchange your API key again")
+
+
+@router.get("/auth/jwt-public-key")
+async def jwt_public_key(context: Ctx) -> PublicKeyReply:
+    """The Ed25519 key (32 bytes, base64) that tokens are signed with now."""
+    current = [key for key in await context.signer.jwt_keys() if not key.retired]
+    if not current:
+        raise unavailable("The signer has no token key yet")
+    return PublicKeyReply(public_key_base64=base64.b64encode(current[-1].public_key).decode())
+
+
+@router.get("/auth/me")
+async def me(caller: Human, context: Ctx) -> ProfileReply:
+    """The caller's own account."""
+    async with context.database.begin() as connection:
+        row = await accounts.profile(connection, caller.id)
+    return ProfileReply(**row._asdict())
+
+
+@router.post("/auth/api-keys", status_code=201)
+async def create_api_key(body: CreateApiKeyRequest, caller: Human, context: Ctx) -> ApiKeyCreatedReply:
+    """Make a personal API key; it is shown once."""
+    async with context.database.begin() as connection:
+        return await api_keys.create(connection, caller, body)
+
+
+@router.get("/auth/api-keys")
+async def list_api_keys(caller: Human, context: Ctx, page: PageQuery) -> ApiKeyListReply:
+    """The caller's personal API keys."""
+    async with context.database.begin() as connection:
+        return ApiKeyListReply(keys=await api_keys.listed(connection, caller, page))
+
+
+@router.delete("/auth/api-keys/{key_id}", status_code=204)
+async def revoke_api_key(key_id: UUID, caller: Human, context: Ctx) -> None:
+    """Revoke a personal API key at once."""
+    async with context.database.begin() as connection:
+        await api_keys.revoke(connection, caller, key_id)
+
+
+@router.get("/admin/outbox")
+async def mail_outbox(
+    caller: PlatformAdmin,
+    context: Ctx,
+    page: PageQuery,
+    to: Annotated[str | None, Query(max_length=320)] = None,
+) -> OutboxReply:
+    """Mails, newest first; all of them stay here when no SMTP server is configured."""
+    async with context.database.begin() as connection:
+        rows = await outbox.messages(connection, normalise(to) if to else None, page)
+    return OutboxReply(messages=[MailReply(**row._asdict()) for row in rows])

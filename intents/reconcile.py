@@ -19,6 +19,7 @@ from chains.rpc import ChainClient
 from intents import broadcast, settle
 from intents.status import Status
 from vault.context import Context
+from vault.networks.service import load_chain
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,14 @@ class Entry:
         return fillers[-1] if fillers else self.attempts[0]
 
 
-async def reconcile(context: Context, chains: dict[int, Chain]) -> int:
+async def reconcile(context: Context) -> int:
     """One pass over the wallets with open transactions, at most `MAX_WALLETS`; returns how many were looked at."""
     async with context.database.begin() as connection:
         wallets = list(await connection.execute(_WALLETS, {"max_wallets": MAX_WALLETS}))
+        # disabled and removed chains too: what was signed is seen through
+        chains = {chain_id: await load_chain(connection, chain_id) for chain_id in {row[0] for row in wallets}}
     for chain_id, address in wallets:
-        chain = chains.get(chain_id)
+        chain = chains[chain_id]
         try:
             if chain is not None:
                 await reconcile_wallet(context, chain, bytes(address))

@@ -41,7 +41,8 @@ _FAIL = text("""
 """)
 
 _UNMINE = text("""
-    UPDATE transactions SET status = CASE WHEN status = 'sign_only' THEN status ELSE 'broadcast' END, final_at = NULL, block_number = NULL, block_hash = NULL,
+    UPDATE transactions SET status = CASE WHEN status = 'sign_only' THEN status ELSE 'broadcast' END,
+           final_at = NULL, block_number = NULL, block_hash = NULL,
            block_at = NULL, gas_used = NULL, effective_gas_price = NULL, succeeded = NULL, error_message = NULL
     WHERE id = :id AND block_number IS NOT NULL AND status = ANY(:from)
 """)

@@ -17,7 +17,6 @@ from talon.config import ProcessConfig
 from talon.logging import configure
 from talon.migrate import verify_revision
 from vault.context import Context
-from vault.networks.service import all_chains
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +51,7 @@ async def lead(context: Context, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             # the lock goes with its connection: without it somebody else may be leading already
             await lock.execute(text("SELECT 1"))
-            async with context.database.begin() as connection:
-                chains = {chain.chain_id: chain for chain in await all_chains(connection)}
-            await reconcile(context, chains)
+            await reconcile(context)
             if ticks % SWEEP_EVERY_TICKS == 0:
                 await sweep(context)
             ticks += 1

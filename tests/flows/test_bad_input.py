@@ -1,0 +1,113 @@
+"""Every way of asking wrongly gets its 4xx with a helpful detail, and changes nothing."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.world import World, address
+
+GOOD = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+CASES: list[tuple[str, dict[str, Any], int]] = [
+    ("unknown field", {"destination": GOOD}, 400),
+    ("another mode", {"mode": "smart_account"}, 400),
+    ("missing to", {"to": None}, 400),
+    ("short address", {"to": "0x1234"}, 400),
+    ("address without 0x", {"to": GOOD[2:]}, 400),
+    ("wrong checksum", {"to": "0x52908400098527886e0F7030069857D2E4169EE7"}, 400),
+    ("contract creation", {"to": ""}, 400),
+    ("odd hex", {"data": "0x123"}, 400),
+    ("no hex", {"data": "0xzz"}, 400),
+    ("hex without 0x", {"data": "1234"}, 400),
+    ("negative amount", {"value": "-1"}, 400),
+    ("exponent", {"value": "1e-3"}, 400),
+    ("NaN", {"value": "NaN"}, 400),
+    ("infinity", {"value": "Infinity"}, 400),
+    ("too precise", {"value": "0.0000000000000000001"}, 400),
+    ("too large", {"value": "1" + "0" * 60}, 400),
+    ("number instead of text", {"value": 1}, 400),
+    ("unicode digits", {"value": "\uff11"}, 400),
+    ("empty amount", {"value": ""}, 400),
+    ("unknown chain", {"chain": "nowhere"}, 400),
+    ("unknown chain id", {"chain": "999999999"}, 400),
+    ("chain of the wrong type", {"chain": ["anvil"]}, 400),
+    ("negative nonce", {"nonce": -1}, 400),
+    ("nonce as text", {"nonce": "1"}, 400),
+    ("boolean nonce", {"nonce": True}, 400),
+    ("huge nonce", {"nonce": 2**64}, 400),
+    ("skipping nonce", {"nonce": 77}, 422),
+    ("gas below a transfer", {"gas_limit": 20_999}, 400),
+    ("gas price with a fraction", {"gas_price": "1.5"}, 400),
+    ("negative fee", {"max_fee_per_gas": "-1"}, 400),
+    ("tip above cap", {"max_fee_per_gas": "1000000000", "max_priority_fee_per_gas": "1000000001"}, 400),
+    ("oversized calldata", {"data": "0x" + "00" * (121 * 1024)}, 400),
+    ("missing key", {"signing_key_path": "keys/nothing-here"}, 404),
+    ("bad key path", {"signing_key_path": "../keys"}, 400),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "status"), CASES, ids=[case[0] for case in CASES])
+async def test_refused_and_nothing_changed(world: World, name: str, change: dict[str, Any], status: int) -> None:
+    wallet = await world.wallet()
+    agent = await world.agent()
+    body = {"to": GOOD, "value": "0.1", "chain": "anvil", "signing_key_path": wallet.path} | change
+    for path in ("", "/sign"):
+        answer = await agent.post(path, body)
+        assert answer.status_code == status, answer.text
+        problem = answer.json()
+        assert problem["status"] == status
+        assert {"type", "title", "detail"} <= problem.keys()
+        assert isinstance(problem["detail"], str)
+        assert len(problem["detail"]) > 10
+    listed = await world.http.get(agent.url, headers=agent.headers)
+    assert listed.json() == {"transactions": []}
+    assert await world.chain.nonce(wallet.address, "pending") == 0
+
+
+async def test_another_agents_id_is_refused(world: World) -> None:
+    wallet = await world.wallet()
+    agent, other = await world.agent(), await world.agent()
+    body = {"to": address(), "value": "0", "chain": "anvil", "signing_key_path": wallet.path}
+    for agent_id in (other.id, str(uuid4())):
+        answer = await world.http.post(f"/v1/agents/{agent_id}/transactions", json=body, headers=agent.headers)
+        assert answer.status_code == 403
+        answer = await world.http.get(f"/v1/agents/{agent_id}/transactions", headers=agent.headers)
+        assert answer.status_code == 403
+
+
+async def test_no_policy_no_signature(world: World) -> None:
+    wallet = await world.wallet()
+    created = await world.post("/v1/agents", {"name": f"bare {uuid4()}", "intents_api_enabled": True})
+    answer = await world.http.post(
+        f"/v1/agents/{created['agent']['id']}/transactions",
+        json={"to": address(), "value": "0", "chain": "anvil", "signing_key_path": wallet.path},
+        headers={"Authorization": f"Bearer {created['api_key']}"},
+    )
+    assert answer.status_code == 403, answer.text
+
+
+async def test_a_body_over_5_mb_is_413(world: World) -> None:
+    agent = await world.agent()
+    answer = await world.http.post(
+        agent.url,
+        content=b'{"to": "' + b"0" * (5 * 1024 * 1024) + b'"}',
+        headers=agent.headers | {"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 413
+    assert answer.json()["status"] == 413
+
+
+async def test_intents_switched_off(world: World) -> None:
+    wallet = await world.wallet()
+    agent = await world.agent(intents_api_enabled=False)
+    answer = await agent.submit(wallet, address())
+    assert answer.status_code == 403
+    assert "Intents" in answer.json()["detail"]
+
+
+async def test_list_parameters(world: World) -> None:
+    agent = await world.agent()
+    for query in ("limit=0", "limit=-1", "limit=201", "offset=-1", "limit=x", "include=secrets"):
+        answer = await world.http.get(f"{agent.url}?{query}", headers=agent.headers)
+        assert answer.status_code == 400, query

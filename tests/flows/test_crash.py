@@ -1,0 +1,132 @@
+"""SIGKILL under load: whatever dies, every accepted intent is mined exactly once and no nonce is skipped.
+
+`make test` runs a short form, `make soak` 50 kills of each kind (and 20 of a claim's holder).
+"""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.flows.test_nonces import assert_mined_once
+from tests.support.faulty_rpc import FaultyRpc
+from tests.support.instance import Running, start_instance
+from tests.support.world import SOAK, Agent, Wallet, World, address, until
+
+KILLS = 50 if SOAK else 3
+CLAIM_KILLS = 20 if SOAK else 2
+PER_ROUND = 12
+
+
+@pytest.fixture(scope="module")
+async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultyRpc]:
+    """A proxy between Talon and the local chain that can slow the chain down."""
+    async with FaultyRpc() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+async def crashing(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """An instance of its own, which reaches its chain through the proxy: the others must not notice the kills."""
+    running = await start_instance(tmp_path_factory.mktemp("crash"), {"TALON_RPC_31337": proxy.url})
+    proxy.upstream = running.rpc_url
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest.fixture(scope="module")
+async def victim(crashing: Running) -> AsyncIterator[World]:
+    world = await World.enter(crashing.base_url, crashing.rpc_url, crashing.admin_email, crashing.admin_password)
+    yield world
+    await world.close()
+
+
+async def insist(agent: Agent, wallet: Wallet, to: str, key: str) -> dict:
+    """Submit with one Idempotency-Key until it is accepted, as a client does whose server keeps dying."""
+
+    async def once() -> dict | None:
+        try:
+            answer = await agent.submit(wallet, to, "0.01", idempotency_key=key, gas_limit=21_000)
+        except httpx.HTTPError:
+            return None
+        # 401 and 5xx come from processes that are just starting or dying; anything else would be a lie
+        assert answer.status_code in (200, 201, 409, 500, 502, 503), answer.text
+        assert answer.status_code != 500, answer.text
+        return answer.json() if answer.status_code in (200, 201) else None
+
+    return await until(once, 90, f"key {key} accepted", every_s=0.3)
+
+
+async def rounds(crashing: Running, world: World, process: str, kills: int) -> None:
+    rng = random.Random(11)
+    wallet = await world.wallet()
+    agent = await world.agent()
+    to = address()
+    hashes: list[str] = []
+    for _ in range(kills):
+        load = [asyncio.create_task(insist(agent, wallet, to, str(uuid4()))) for _ in range(PER_ROUND)]
+        await asyncio.sleep(rng.uniform(0, 0.25))
+        os.kill(rng.choice(await alive(crashing, process)), signal.SIGKILL)
+        hashes += [body["tx_hash"] for body in await asyncio.gather(*load)]
+    assert len(set(hashes)) == kills * PER_ROUND
+    await assert_mined_once(world, wallet.address, hashes)
+    assert await world.chain.balance(to) == len(hashes) * 10**16
+
+
+async def alive(crashing: Running, process: str) -> list[int]:
+    async def ask() -> list[int]:
+        return crashing.pids(process)
+
+    return await until(ask, 30, f"a running {process}")
+
+
+@pytest.mark.timeout(1800)
+async def test_sigkill_of_an_api_process_under_load(crashing: Running, victim: World) -> None:
+    await rounds(crashing, victim, "api", KILLS)
+
+
+@pytest.mark.timeout(1800)
+async def test_sigkill_of_the_signer_under_load(crashing: Running, victim: World) -> None:
+    await rounds(crashing, victim, "signer", KILLS)
+
+
+@pytest.mark.timeout(1800)
+async def test_the_holder_of_a_claim_is_killed_before_it_commits(
+    crashing: Running, victim: World, proxy: FaultyRpc
+) -> None:
+    wallet = await victim.wallet()
+    agent = await victim.agent()
+    to = address()
+    hashes = []
+    async with await psycopg.AsyncConnection.connect(crashing.owner_dsn, autocommit=True) as database:
+        for _ in range(CLAIM_KILLS):
+            key = str(uuid4())
+            with proxy.delayed(1.0):
+                first = asyncio.create_task(agent.submit(wallet, to, "0.01", idempotency_key=key, gas_limit=21_000))
+
+                async def claimed() -> bool:
+                    row = await (
+                        await database.execute(
+                            "SELECT count(*) FROM idempotency_keys WHERE agent_id = %s AND transaction_id IS NULL",
+                            (UUID(agent.id),),
+                        )
+                    ).fetchone()
+                    return row is not None and row[0] == 1
+
+                await until(claimed, 10, "the claim", every_s=0.02)
+                for pid in crashing.pids("api"):
+                    os.kill(pid, signal.SIGKILL)
+            with pytest.raises(httpx.HTTPError):
+                await first
+            body = await insist(agent, wallet, to, key)
+            assert (await insist(agent, wallet, to, key))["tx_hash"] == body["tx_hash"]
+            hashes.append(body["tx_hash"])
+    await assert_mined_once(victim, wallet.address, hashes)

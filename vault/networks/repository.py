@@ -8,6 +8,7 @@ from sqlalchemy import Table, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.networks.models import ChainRow
+from vault.schemas import Page
 
 Transaction = AsyncConnection | AsyncSession
 Row = Mapping[Any, Any]
@@ -15,12 +16,12 @@ Row = Mapping[Any, Any]
 _TABLE = cast(Table, ChainRow.__table__)
 
 
-async def page(transaction: Transaction, *, enabled_only: bool, limit: int, offset: int) -> Sequence[Row]:
-    """Live chains by chain id, at most `limit` after skipping `offset`."""
+async def listed(transaction: Transaction, *, enabled_only: bool, page: Page) -> Sequence[Row]:
+    """Live chains by chain id, one page."""
     query = select(_TABLE).where(_TABLE.c.deleted_at.is_(None))
     if enabled_only:
         query = query.where(_TABLE.c.is_enabled)
-    found = await transaction.execute(query.order_by(_TABLE.c.chain_id).limit(limit).offset(offset))
+    found = await transaction.execute(query.order_by(_TABLE.c.chain_id).limit(page.limit).offset(page.offset))
     return found.mappings().all()
 
 
@@ -42,6 +43,16 @@ async def newest_by_chain_id(transaction: Transaction, chain_id: int) -> Row | N
     return (await transaction.execute(query)).mappings().one_or_none()
 
 
+async def newest_of_each(transaction: Transaction) -> Sequence[Row]:
+    """One row per numeric id ever registered, chosen as `newest_by_chain_id` does."""
+    query = (
+        select(_TABLE)
+        .distinct(_TABLE.c.chain_id)
+        .order_by(_TABLE.c.chain_id, _TABLE.c.deleted_at.desc().nulls_first())
+    )
+    return (await transaction.execute(query)).mappings().all()
+
+
 async def known_chain_ids(transaction: Transaction) -> frozenset[int]:
     """Every numeric id that was ever registered, removed ones included."""
     return frozenset((await transaction.execute(select(_TABLE.c.chain_id).distinct())).scalars())
@@ -49,7 +60,7 @@ async def known_chain_ids(transaction: Transaction) -> frozenset[int]:
 
 async def create(transaction: Transaction, values: Mapping[str, Any]) -> Row:
     """Insert a chain; IntegrityError on `uq_chains_name` or `uq_chains_chain_id`."""
-    found = await transaction.execute(insert(_TABLE).values(**values).returning(_TABLE))
+    found = await transaction.execute(insert(_TABLE).values(**values).returning(*_TABLE.c))
     return found.mappings().one()
 
 
@@ -59,7 +70,7 @@ async def change(transaction: Transaction, row_id: UUID, values: Mapping[str, An
         update(_TABLE)
         .where(_TABLE.c.id == row_id, _TABLE.c.deleted_at.is_(None))
         .values(**values, updated_at=func.clock_timestamp())
-        .returning(_TABLE)
+        .returning(*_TABLE.c)
     )
     return found.mappings().one_or_none()
 

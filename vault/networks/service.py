@@ -15,6 +15,7 @@ from vault.db import Database
 from vault.errors import bad_request, conflict, not_found
 from vault.networks import repository
 from vault.networks.repository import Row, Transaction
+from vault.schemas import Page
 
 MAX_CHAIN_ID = 2**63 - 1
 
@@ -68,10 +69,15 @@ async def load_chain(transaction: Transaction, chain_id: int) -> Chain | None:
     return None if row is None else chain_of(row)
 
 
-async def list_chains(database: Database, *, enabled_only: bool, limit: int, offset: int) -> Sequence[Row]:
+async def all_chains(transaction: Transaction) -> list[Chain]:
+    """Every chain ever registered, disabled and removed ones included: what was signed there is seen through."""
+    return [chain_of(row) for row in await repository.newest_of_each(transaction)]
+
+
+async def list_chains(database: Database, *, enabled_only: bool, page: Page) -> Sequence[Row]:
     """A page of the registry by chain id."""
     async with database.begin() as transaction:
-        return await repository.page(transaction, enabled_only=enabled_only, limit=limit, offset=offset)
+        return await repository.listed(transaction, enabled_only=enabled_only, page=page)
 
 
 async def get_chain(database: Database, identifier: str) -> Row:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.auth.caller import Caller
 from vault.errors import Problem, forbidden, not_found
-from vault.policies.conditions import ConditionsError, Conditions, parse_conditions
+from vault.policies.conditions import Conditions, ConditionsError, parse_conditions
 from vault.policies.decide import (
     Grant,
     Granted,
@@ -20,7 +20,6 @@ from vault.policies.decide import (
     VaultFacts,
     decide,
     is_creator,
-    is_live,
     refuse_vault,
 )
 
@@ -70,9 +69,9 @@ class Access:
         return is_creator(self.caller, self.vault)
 
     @property
-    def has_live_grant(self) -> bool:
-        """Whether any policy speaks of the caller here and counts now."""
-        return any(is_live(grant, self.caller, self.vault, self.now) for grant in self.grants)
+    def has_grant(self) -> bool:
+        """Whether a policy that has not expired speaks of the caller here, wherever and whenever it counts."""
+        return any(grant.expires_at is None or grant.expires_at > self.now for grant in self.grants)
 
     def require_bound(self) -> None:
         """Raise 403 for an agent that is bound to other vaults only."""
@@ -83,18 +82,18 @@ class Access:
     def require_visible(self) -> None:
         """Raise 403 unless the caller may know this vault: people of the organisation, its creator, grantees."""
         self.require_bound()
-        if self.caller.is_agent and not (self.created_it or self.has_live_grant):
+        if self.caller.is_agent and not (self.created_it or self.has_grant):
             raise forbidden("No policy grants this agent access to this vault")
 
     @property
     def manages(self) -> bool:
         """Whether the caller may manage this vault and its policies: its creator, or an owner or admin.
 
-        A key narrowed to some paths manages nothing, since it could grant what it may not read itself.
+        A credential narrowed to some paths manages nothing: it could grant what it may not read itself.
         """
         if refuse_vault(self.caller, self.vault) is not None:
             return False
-        if not self.caller.is_agent and self.caller.scopes is not None:
+        if self.caller.scopes is not None:
             return False
         return self.created_it or (not self.caller.is_agent and self.caller.is_org_admin)
 

@@ -9,6 +9,8 @@ import re
 from vault.errors import bad_request
 
 MAX_LENGTH = 512
+# every beginning of a path; nothing else can match one
+PREFIX = r"^[a-zA-Z0-9_\-/]*$"
 
 _PATH = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_\-/]*[a-zA-Z0-9])?", re.ASCII)
 

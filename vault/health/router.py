@@ -1,0 +1,38 @@
+"""/v1/health: public, without credentials."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from vault.context import Context, context_of
+from vault.health.schemas import HealthResponse, HsmHealthResponse
+from vault.health.service import Probe, probe_of
+
+router = APIRouter(prefix="/v1/health", tags=["Health"])
+
+SERVICE = "talon"
+
+
+@router.get("")
+async def get_health(
+    probe: Annotated[Probe, Depends(probe_of)], context: Annotated[Context, Depends(context_of)]
+) -> HealthResponse:
+    """Say whether this process can serve requests."""
+    state = await probe.state()
+    return HealthResponse(
+        status="healthy" if state.healthy else "degraded", service=SERVICE, version=context.options.version
+    )
+
+
+@router.get("/hsm")
+async def get_hsm_health(probe: Annotated[Probe, Depends(probe_of)]) -> HsmHealthResponse:
+    """Say whether the HSM can be used and how its custody checks went."""
+    signer = (await probe.state()).signer
+    if signer is None:
+        return HsmHealthResponse(status="unavailable", hsm_provider="unknown", connected=False)
+    return HsmHealthResponse(
+        status="ok" if signer.ok else "degraded",
+        hsm_provider=signer.provider,
+        connected=True,
+        custody_checks=dict(signer.custody_checks),
+    )

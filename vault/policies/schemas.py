@@ -1,0 +1,101 @@
+"""Wire forms of policies. Unknown keys are refused: one that was meant to narrow would otherwise be lost."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from vault.policies.conditions import ConditionsError, parse_conditions
+from vault.policies.glob import fault_of
+from vault.schemas import ExactModel, Identifier, Reply, Timestamp
+
+# delete is what some clients offer; it is stored, and deleting takes write
+PermissionName = Literal["read", "write", "delete"]
+Permissions = Annotated[list[PermissionName], Field(min_length=1, max_length=16)]
+
+
+def _readable(conditions: dict[str, Any] | None) -> dict[str, Any] | None:
+    try:
+        parse_conditions(conditions)
+    except ConditionsError as error:
+        raise ValueError(str(error)) from None
+    return conditions or None
+
+
+class LaterFields(ExactModel):
+    """Fields of later contract versions, accepted where they hold their default: nothing is dropped silently."""
+
+    effect: Literal["allow"] | None = None
+    priority: int | None = None
+    policy_schema_version: Literal[1] | None = None
+
+
+class CreatePolicyRequest(LaterFields):
+    """A grant to one principal. `priority` orders allow and deny; with allow alone every number means the same."""
+
+    secret_path_pattern: str
+    principal_type: Literal["user", "agent"]
+    principal_id: Identifier
+    permissions: Permissions
+    conditions: dict[str, Any] | None = None
+    expires_at: Timestamp | None = None
+
+    _conditions = field_validator("conditions")(_readable)
+
+    @field_validator("secret_path_pattern")
+    @classmethod
+    def _usable_pattern(cls, pattern: str) -> str:
+        fault = fault_of(pattern)
+        if fault is not None:
+            raise ValueError(fault)
+        return pattern
+
+
+class UpdatePolicyRequest(LaterFields):
+    """What may change. A key that is left out keeps its value; null clears conditions and expires_at.
+
+    The rest of a policy may be sent along, as clients that send the whole object back do; it is ignored.
+    """
+
+    permissions: Permissions | None = None
+    conditions: dict[str, Any] | None = None
+    expires_at: Timestamp | None = None
+
+    id: Any = None
+    vault_id: Any = None
+    secret_path_pattern: Any = None
+    principal_type: Any = None
+    principal_id: Any = None
+    created_by: Any = None
+    created_by_type: Any = None
+    created_at: Any = None
+
+    _conditions = field_validator("conditions")(_readable)
+
+    def changes(self) -> dict[str, Any]:
+        """The columns to change and their new values."""
+        given = {name for name in ("permissions", "conditions", "expires_at") if name in self.model_fields_set}
+        if self.permissions is None:
+            given.discard("permissions")
+        return {name: getattr(self, name) for name in sorted(given)}
+
+
+class PolicyResponse(Reply):
+    """A policy."""
+
+    id: str
+    vault_id: str
+    secret_path_pattern: str
+    principal_type: str
+    principal_id: str
+    permissions: list[str]
+    conditions: dict[str, Any] | None
+    expires_at: Timestamp | None
+    created_by: str
+    created_by_type: str
+    created_at: Timestamp
+
+
+class PolicyListResponse(Reply):
+    """A page of policies, oldest first."""
+
+    policies: list[PolicyResponse]

@@ -1,0 +1,95 @@
+"""Wire forms of secrets. Only `SecretResponse` has a value, and no repr shows it."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from vault.schemas import NullIsDefault, Reply, StrictModel, Timestamp
+from vault.secrets.types import TYPES
+
+MAX_INT32 = 2**31 - 1
+MAX_METADATA_BYTES = 64 * 1024
+
+
+def _bounded(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None and len(json.dumps(value)) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not exceed {MAX_METADATA_BYTES} bytes as JSON")
+    return value
+
+
+class PutSecretRequest(StrictModel):
+    """A new version of a secret. `secret_type` is some clients' spelling of `type`."""
+
+    value: str = Field(repr=False)
+    type: str | None = None
+    secret_type: str | None = None
+    metadata: Annotated[dict[str, Any], NullIsDefault] = Field(default_factory=dict)
+    expires_at: Timestamp | None = None
+    rotation_policy: dict[str, Any] | None = None
+    max_access_count: Annotated[int, Field(ge=0, le=MAX_INT32)] | None = None
+
+    _bounds = field_validator("metadata", "rotation_policy")(_bounded)
+
+    @field_validator("type", "secret_type")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in TYPES:
+            raise ValueError(f"must be one of {', '.join(sorted(TYPES))}")
+        return name
+
+    @model_validator(mode="after")
+    def _one_type(self) -> "PutSecretRequest":
+        if self.type is not None and self.secret_type is not None and self.type != self.secret_type:
+            raise ValueError("type and secret_type differ; send one of them")
+        return self
+
+    @property
+    def named_type(self) -> str | None:
+        """The type the body names, in whichever spelling; None when it names none."""
+        return self.type if self.type is not None else self.secret_type
+
+
+class GenerateKeyRequest(StrictModel):
+    """What to note beside a signing key that is generated in place."""
+
+    metadata: Annotated[dict[str, Any], NullIsDefault] = Field(default_factory=dict)
+    expires_at: Timestamp | None = None
+
+    _bounds = field_validator("metadata")(_bounded)
+
+    @field_validator("metadata")
+    @classmethod
+    def _not_exportable(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        if metadata.get("exportable") is True:
+            raise ValueError("a key generated in the HSM can never be exported")
+        return metadata
+
+
+class SecretMetadataResponse(Reply):
+    """A secret without its value; metadata of a signing key also says its `address`."""
+
+    id: str
+    path: str
+    type: str
+    version: int
+    metadata: dict[str, Any]
+    created_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class SecretCreatedResponse(SecretMetadataResponse):
+    """The answer to storing or generating: metadata only."""
+
+
+class SecretResponse(SecretMetadataResponse):
+    """A secret with its value."""
+
+    value: str = Field(repr=False)
+    created_by: str
+
+
+class SecretListResponse(Reply):
+    """A page of secrets by path, newest version each."""
+
+    secrets: list[SecretMetadataResponse]

@@ -1,0 +1,99 @@
+"""Create, show, list and delete vaults."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.exc import IntegrityError
+
+from vault.audit.write import write_for
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import bad_request, conflict, not_found
+from vault.policies import repository as policies
+from vault.policies.access import load_access
+from vault.schemas import Page
+from vault.vaults import repository
+from vault.vaults.schemas import MAX_NAME_LENGTH, CreateVaultRequest, VaultResponse
+
+
+async def create_vault(context: Context, caller: Caller, body: CreateVaultRequest) -> VaultResponse:
+    """Make a vault with a key of its own behind the HSM; 400 for a bad name, 409 for one in use.
+
+    A human creator also gets a policy on everything in it, visible and revocable like any other.
+    """
+    name = body.name.strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise bad_request(f"name: a vault's name has 1 to {MAX_NAME_LENGTH} characters")
+    if body.mpc_custody is not None:
+        raise bad_request("mpc_custody: not supported; this vault's keys are held by the HSM")
+    vault_id = uuid4()
+    try:
+        async with context.database.begin() as transaction:
+            row = await repository.create(
+                transaction,
+                {
+                    "id": vault_id,
+                    "org_id": caller.org_id,
+                    "name": name,
+                    "description": body.description,
+                    "created_by": caller.id,
+                    "created_by_type": caller.kind,
+                },
+            )
+            # after the insert: a name in use must not leave a key behind; before the commit: no vault without one
+            await context.signer.create_vault_key(vault_id)
+            await write_for(transaction, caller, "vault.create", "vault", vault_id, name=name)
+            if not caller.is_agent:
+                await policies.grant_creator(transaction, caller, vault_id)
+    except IntegrityError as error:
+        if "uq_vaults_org_id_name" in str(error.orig):
+            raise conflict(f"A vault named {name!r} exists already") from None
+        raise
+    return shown(row)
+
+
+async def list_vaults(context: Context, caller: Caller, *, page: Page) -> list[VaultResponse]:
+    """A page: people see every vault of their organisation, agents what they made or have a policy on."""
+    async with context.database.begin() as transaction:
+        if caller.is_agent:
+            rows = await repository.page_of_agent(transaction, caller, page)
+        else:
+            rows = await repository.page_of_org(transaction, caller.org_id, page)
+    return [shown(row) for row in rows]
+
+
+async def get_vault(context: Context, caller: Caller, vault_id: UUID) -> VaultResponse:
+    """One vault; 404 when unknown or another organisation's, 403 for an agent without a policy on it."""
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+    access.require_visible()
+    return VaultResponse(
+        id=str(access.vault.id),
+        name=access.name,
+        description=access.description,
+        created_by=str(access.vault.created_by),
+        created_by_type=access.vault.created_by_type,
+        created_at=access.created_at,
+    )
+
+
+async def delete_vault(context: Context, caller: Caller, vault_id: UUID) -> None:
+    """Delete a vault: its secrets cannot be read, its keys sign nothing any more, its name is free again."""
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+        access.require_manager()
+        if not await repository.remove(transaction, vault_id):
+            raise not_found("Vault not found")
+        await write_for(transaction, caller, "vault.delete", "vault", vault_id, name=access.name)
+
+
+def shown(row: Any) -> VaultResponse:
+    """A row as the wire shows it."""
+    return VaultResponse(
+        id=str(row["id"]),
+        name=row["name"],
+        description=row["description"],
+        created_by=str(row["created_by"]),
+        created_by_type=row["created_by_type"],
+        created_at=row["created_at"],
+    )

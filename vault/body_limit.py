@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import unquote_to_bytes
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vault.errors import Problem, bad_request
@@ -11,15 +12,18 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 BODY_DEADLINE_S = 30.0
 
 
+class ClientGone(Exception):  # noqa: N818 - an event, not an error
+    """The client closed the connection before its body was complete."""
+
+
 class BodyLimit:
     """Reads the body (at most `limit` bytes, within `deadline_s` seconds) before the application sees the request.
 
-    Raises Problem 413 (too large), 408 (too slow) or 400 (a NUL or invalid UTF-8 in the path or query).
+    Answers 413 (too large), 408 (too slow) or 400 (a NUL or invalid UTF-8 in the path or query) by itself, because
+    it stands outside the application's own error handling.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, deadline_s: float = BODY_DEADLINE_S
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, deadline_s: float = BODY_DEADLINE_S) -> None:
         self._app = app
         self._limit = limit
         self._deadline_s = deadline_s
@@ -29,30 +33,37 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        _check_target(scope)
+        try:
+            _check_target(scope)
+            body = await self._whole_body(scope, receive)
+        except Problem as problem:
+            answer = JSONResponse(problem.body(), status_code=problem.status, headers=problem.headers)
+            await answer(scope, receive, send)
+            return
+        except ClientGone:
+            return  # there is nobody to answer
+        await self._app(scope, receive if body is None else _replay(body, receive), send)
+
+    async def _whole_body(self, scope: Scope, receive: Receive) -> bytes | None:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length")
         if declared is None and b"transfer-encoding" not in headers:
-            await self._app(scope, receive, send)
-            return
+            return None
         if declared is not None and declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
         try:
             async with asyncio.timeout(self._deadline_s):
-                body = await self._read(receive)
+                return await self._read(receive)
         except TimeoutError:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
-        if body is None:
-            return  # the client went away; there is nobody to answer
-        await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:  # bounded by the size and by the caller's deadline
             message = await receive()
             if message["type"] != "http.request":
-                return None
+                raise ClientGone
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._limit:

@@ -33,8 +33,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ChainsError, _answer_chains)
     app.add_exception_handler(DBAPIError, _answer_database)
     app.add_exception_handler(PoolTimeoutError, _answer_pool)
-    app.add_middleware(BodyLimit)
     app.add_middleware(LastResort)
+    app.add_middleware(BodyLimit)
 
 
 def render(problem: Problem) -> JSONResponse:
@@ -65,8 +65,6 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watch)
-        except Problem as problem:  # raised by a middleware, outside the application's own handlers
-            await render(problem)(scope, receive, send)
         except Exception as error:
             log_unexpected(error, scope.get("path", ""))
             if started:

@@ -5,19 +5,23 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from vault.body_limit import BodyLimit
-from vault.errors import Problem
 
 
-class Application:
-    """Notes the body it was given."""
+class Exchange:
+    """One request to a limited application: the body that arrived, or the status of the refusal."""
 
     def __init__(self) -> None:
-        self.bodies: list[bytes] = []
+        self.body: bytes | None = None
+        self.status: int | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
         assert not message["more_body"]
-        self.bodies.append(message["body"])
+        self.body = message["body"]
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
 
 
 async def request(
@@ -25,12 +29,14 @@ async def request(
     headers: dict[str, str] | None = None,
     path: bytes = b"/v1",
     query: bytes = b"",
+    gone: bool = False,
     **limits: Any,
-) -> list[bytes]:
-    pending = [
-        {"type": "http.request", "body": chunk, "more_body": number < len(chunks)}
+) -> Exchange:
+    pending: list[Message] = [
+        {"type": "http.request", "body": chunk, "more_body": gone or number < len(chunks)}
         for number, chunk in enumerate(chunks, start=1)
     ]
+    pending += [{"type": "http.disconnect"}] if gone else []
 
     async def receive() -> Message:
         if pending:
@@ -38,42 +44,41 @@ async def request(
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def send(message: Message) -> None:
-        raise AssertionError(message)
-
-    application = Application()
-    raw = [(name.encode(), value.encode()) for name, value in (headers or {"transfer-encoding": "chunked"}).items()]
+    exchange = Exchange()
+    given = headers or {"transfer-encoding": "chunked"}
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
     scope = {"type": "http", "raw_path": path, "query_string": query, "headers": raw}
-    await BodyLimit(application, **limits)(scope, receive, send)
-    return application.bodies
+    await BodyLimit(exchange.application, **limits)(scope, receive, exchange.send)
+    return exchange
 
 
 async def test_a_body_at_the_limit_arrives_whole() -> None:
-    assert await request([b"abc", b"de"], limit=5) == [b"abcde"]
+    assert (await request([b"abc", b"de"], limit=5)).body == b"abcde"
 
 
 async def test_one_byte_more_is_413_however_it_is_sent() -> None:
-    with pytest.raises(Problem) as chunked:
-        await request([b"abc", b"def"], limit=5)
-    with pytest.raises(Problem) as declared:
-        await request([], {"content-length": "6"}, limit=5)
-    assert chunked.value.status == declared.value.status == 413
+    chunked = await request([b"abc", b"def"], limit=5)
+    declared = await request([], {"content-length": "6"}, limit=5)
+    assert (chunked.status, declared.status) == (413, 413)
+    assert chunked.body is declared.body is None
 
 
 async def test_a_body_that_does_not_end_is_408() -> None:
-    with pytest.raises(Problem) as refused:
-        await request([], {"content-length": "5"}, deadline_s=0.05)
-    assert refused.value.status == 408
+    assert (await request([], {"content-length": "5"}, deadline_s=0.05)).status == 408
+
+
+async def test_a_client_that_goes_away_never_reaches_the_application() -> None:
+    exchange = await request([b"abc"], gone=True)
+    assert exchange.body is None
+    assert exchange.status is None
 
 
 @pytest.mark.parametrize(
     ("path", "query"), [(b"/v1/%00", b""), (b"/v1", b"a=%00"), (b"/v1/%ff", b""), (b"/v1", b"a=%ed%a0%80")]
 )
 async def test_bytes_that_are_no_text_are_refused_in_addresses(path: bytes, query: bytes) -> None:
-    with pytest.raises(Problem) as refused:
-        await request([b""], path=path, query=query)
-    assert refused.value.status == 400
+    assert (await request([b""], path=path, query=query)).status == 400
 
 
 async def test_encoded_slashes_and_umlauts_are_fine_in_addresses() -> None:
-    assert await request([b"x"], path=b"/v1/secrets/a%2Fb%C3%BC", query=b"to=a%40b.de") == [b"x"]
+    assert (await request([b"x"], path=b"/v1/secrets/a%2Fb%C3%BC", query=b"to=a%40b.de")).body == b"x"

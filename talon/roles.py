@@ -1,0 +1,88 @@
+"""Who may do what in the database: the owner migrates, the API and worker write, the signer has its own schema.
+
+A subverted API process must neither read sealed keys, nor mint redemptions, nor rewrite the audit trail; the
+database is what stops it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+DATABASE = "talon"
+ADMIN = "talon_admin"
+OWNER = "talon_owner"
+APP = "talon_app"
+SIGNER = "talon_signer"
+
+SIGNER_SCHEMA = "signer"
+AUDIT_TABLE = "audit_events"
+REVISION_TABLE = "alembic_version"
+
+
+def ensure_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, str]) -> None:
+    """Create the roles owner, app and signer, none of them privileged, and set their passwords (idempotent)."""
+    for role in (OWNER, APP, SIGNER):
+        name = sql.Identifier(role)
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT").format(name)
+            )
+        # only the verifier crosses the wire, so no log of the server can hold the password
+        verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier.decode())))
+
+
+def ensure_database(connection: psycopg.Connection[Any], name: str = DATABASE) -> None:
+    """Create a database that the owner role owns and nobody else may enter but app and signer (idempotent)."""
+    database = sql.Identifier(name)
+    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(OWNER)))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in (APP, SIGNER):
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(role)))
+
+
+def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role: str = SIGNER) -> None:
+    """Set every privilege afresh; run by the owner after each upgrade, so that new tables are covered too.
+
+    app: reads and writes `public`, may only read and append audit events, sees nothing of `signer`.
+    signer: reads and writes `signer`, sees only the revision of `public`.
+    """
+    names = {
+        "app": sql.Identifier(app_role),
+        "signer": sql.Identifier(signer_role),
+        "schema": sql.Identifier(SIGNER_SCHEMA),
+        "audit": sql.Identifier("public", AUDIT_TABLE),
+        "revision": sql.Identifier("public", REVISION_TABLE),
+    }
+    statements = [
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app}, {signer}",
+        "GRANT USAGE ON SCHEMA public TO {app}, {signer}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}",
+    ]
+    if _exists(connection, f"public.{AUDIT_TABLE}"):
+        statements.append("REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {audit} FROM {app}")
+    if _exists(connection, f"public.{REVISION_TABLE}"):
+        statements += [
+            "REVOKE INSERT, UPDATE, DELETE ON {revision} FROM {app}",
+            "GRANT SELECT ON {revision} TO {signer}",
+        ]
+    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (SIGNER_SCHEMA,)).fetchone():
+        statements += [
+            "REVOKE ALL ON SCHEMA {schema} FROM PUBLIC, {app}",
+            "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {app}",
+            "GRANT USAGE ON SCHEMA {schema} TO {signer}",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {signer}",
+            "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {signer}",
+        ]
+    for statement in statements:
+        connection.execute(sql.SQL(statement).format(**names))
+
+
+def _exists(connection: psycopg.Connection[Any], table: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone()
+    return row is not None and row[0] is not None

@@ -1,0 +1,38 @@
+"""Which values are signing keys."""
+
+import pytest
+
+from vault.secrets.types import SECP256K1_ORDER, parse_signing_key
+
+
+def hex64(number: int) -> str:
+    return f"{number:064x}"
+
+
+@pytest.mark.parametrize("number", [1, 2, 0xABCDEF, SECP256K1_ORDER - 1])
+@pytest.mark.parametrize("prefix", ["", "0x"])
+def test_keys(number: int, prefix: str) -> None:
+    expected = number.to_bytes(32, "big")
+    assert parse_signing_key(prefix + hex64(number)) == expected
+    assert parse_signing_key(prefix + hex64(number).upper()) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        hex64(0),
+        hex64(SECP256K1_ORDER),
+        hex64(2**256 - 1),
+        hex64(1)[1:],
+        hex64(1) + "0",
+        " " + hex64(1),
+        hex64(1) + "\n",
+        "0X" + hex64(1),
+        "g" * 64,
+        "٣" * 64,
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_everything_else(value: str) -> None:
+    assert parse_signing_key(value) is None

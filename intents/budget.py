@@ -2,7 +2,8 @@
 
 The budget row carries the sum of all reservations that count; what has left the window is subtracted when the
 row is locked (and by the worker in between), so that the total costs the same however long the history is.
-Rows are found by their timestamps at every lock: nothing is cached beside the row itself.
+Rows are found by their timestamps at every lock: nothing is cached beside the row itself. The time is
+`statement_timestamp()`, read after the lock is held: `clock_timestamp()` is volatile and would keep the index unused.
 """
 
 from datetime import datetime
@@ -15,7 +16,7 @@ _READ = text("""
     SELECT b.window_wei - COALESCE((
         SELECT sum(s.value_wei) FROM spend_reservations s
         WHERE s.agent_id = b.agent_id AND s.in_window
-          AND s.counted_from <= clock_timestamp() - interval '24 hours'), 0) AS spent
+          AND s.counted_from <= statement_timestamp() - interval '24 hours'), 0) AS spent
     FROM agent_budgets b WHERE b.agent_id = :agent_id
 """)
 
@@ -30,7 +31,7 @@ _EXPIRE = text("""
     WITH gone AS (
         UPDATE spend_reservations SET in_window = false
         WHERE agent_id = :agent_id AND in_window
-          AND counted_from <= clock_timestamp() - interval '24 hours'
+          AND counted_from <= statement_timestamp() - interval '24 hours'
         RETURNING value_wei
     ), total AS (SELECT COALESCE(sum(value_wei), 0) AS wei FROM gone)
     UPDATE agent_budgets b SET window_wei = b.window_wei - total.wei
@@ -75,7 +76,7 @@ _RELEASE = text("""
 
 _STALE = text("""
     SELECT DISTINCT agent_id FROM spend_reservations
-    WHERE in_window AND counted_from <= clock_timestamp() - interval '24 hours' LIMIT 100
+    WHERE in_window AND counted_from <= statement_timestamp() - interval '24 hours' LIMIT 100
 """)
 
 

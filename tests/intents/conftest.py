@@ -1,0 +1,19 @@
+"""The engine's tables on a real PostgreSQL, without the rest of Talon."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import intents.models
+import vault.db
+from tests.support.postgres import open_database, running_postgres
+from vault.db import Database
+
+assert intents.models  # imported for its tables
+
+
+@pytest.fixture(scope="session")
+async def database() -> AsyncIterator[Database]:
+    with running_postgres() as server:
+        async with open_database(server.create("intents"), vault.db.metadata) as database:
+            yield database

@@ -1,0 +1,93 @@
+"""What to pay for gas: from the base fee, never from a multiple of what was paid last. [pure]
+
+A node's eth_gasPrice can follow the last price paid, so multiples of it grow without bound.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chains.errors import BadFees
+from chains.transactions import MAX_UINT256, DynamicFeeTransaction, LegacyTransaction, Transaction
+
+# Twice the base fee outlasts six full blocks in a row (EIP-1559: at most +12.5 % each)
+BASE_FEE_HEADROOM: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRequest:
+    """What the caller asked for, in wei per gas; None is "you choose"."""
+
+    gas_price: int | None = None
+    max_fee_per_gas: int | None = None
+    max_priority_fee_per_gas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeeQuote:
+    """What the chain asks, in wei per gas; `base_fee` is the next block's, None on a chain without EIP-1559."""
+
+    base_fee: int | None
+    gas_price: int
+    priority_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyFees:
+    """One price, wei per gas."""
+
+    gas_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicFees:
+    """Cap and tip, wei per gas (EIP-1559)."""
+
+    max_fee_per_gas: int
+    max_priority_fee_per_gas: int
+
+
+def choose_fees(request: FeeRequest, quote: FeeQuote) -> LegacyFees | DynamicFees:
+    """The fees to sign with; what the request names is taken as it is, what it leaves out is filled in.
+
+    Dynamic when cap or tip is named (they win over a gas price), or when nothing is named and the chain has a
+    base fee; otherwise legacy. BadFees for a tip above the cap, for dynamic fees on a chain without a base fee,
+    and for numbers no transaction can hold.
+    """
+    cap, tip = request.max_fee_per_gas, request.max_priority_fee_per_gas
+    if cap is None and tip is None and (request.gas_price is not None or quote.base_fee is None):
+        return LegacyFees(_fits(quote.gas_price if request.gas_price is None else request.gas_price))
+    if quote.base_fee is None:
+        raise BadFees("this chain has no base fee (EIP-1559): give gas_price instead")
+    if tip is None:
+        tip = quote.priority_fee if cap is None else min(quote.priority_fee, cap)
+    if cap is None:
+        cap = BASE_FEE_HEADROOM * quote.base_fee + tip
+    if tip > cap:
+        raise BadFees(f"max_priority_fee_per_gas ({tip} wei) is above max_fee_per_gas ({cap} wei)")
+    return DynamicFees(max_fee_per_gas=_fits(cap), max_priority_fee_per_gas=_fits(tip))
+
+
+def replacement_fees(old: Transaction, quote: FeeQuote) -> LegacyFees | DynamicFees:
+    """Fees of the same type that outbid `old` in any pool: 12.5 % more in every part, and no less than the market.
+
+    Pools ask for 10 % (go-ethereum) or 12.5 % (others) on both cap and tip.
+    """
+    base_fee = quote.base_fee or 0
+    if isinstance(old, LegacyTransaction):
+        market = quote.gas_price if quote.base_fee is None else BASE_FEE_HEADROOM * base_fee + quote.priority_fee
+        return LegacyFees(_fits(max(_bump(old.gas_price), market)))
+    assert isinstance(old, DynamicFeeTransaction)
+    tip = max(_bump(old.max_priority_fee_per_gas), quote.priority_fee)
+    cap = max(_bump(old.max_fee_per_gas), BASE_FEE_HEADROOM * base_fee + tip)
+    return DynamicFees(max_fee_per_gas=_fits(cap), max_priority_fee_per_gas=_fits(tip))
+
+
+def _bump(price: int) -> int:
+    # rounded up, and never nothing
+    return max(-(-price * 9 // 8), price + 1)
+
+
+def _fits(price: int) -> int:
+    if not 0 <= price <= MAX_UINT256:
+        raise BadFees("a fee must be below 2**256 wei per gas")
+    return price

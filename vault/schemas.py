@@ -131,7 +131,11 @@ class StrictModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, data: Any) -> Any:
-        refuse_unstorable(data)
+        for name, value in data.items() if isinstance(data, dict) else ():
+            try:
+                refuse_unstorable([name, value])
+            except ValueError as error:
+                raise ValueError(f"{error} (in {ascii(name)[:80]})") from None
         return data
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import Row, insert, select
 
 from vault.agents.models import Agent
+from vault.audit.models import AuditEvent
 from vault.auth import keys
 from vault.auth.caller import Caller
 from vault.auth.models import ApiKey, User
@@ -114,3 +115,12 @@ async def make_agent(database: Database, org_id: UUID, created_by: UUID | None =
         intents_api_enabled=bool(values.get("intents_api_enabled", False)),
     )
     return Robot(agent_id, org_id, caller, made.text)
+
+
+async def audit_rows(database: Database, org_id: UUID, action: str | None = None) -> list[Row[Any]]:
+    """An organisation's audit rows, oldest first; only those of one action if it is given."""
+    statement = select(*AuditEvent.__table__.columns).where(AuditEvent.org_id == org_id)
+    if action is not None:
+        statement = statement.where(AuditEvent.action == action)
+    async with database.begin() as connection:
+        return list((await connection.execute(statement.order_by(AuditEvent.sequence))).all())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, distinct, func, or_, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write
@@ -115,7 +115,8 @@ async def _granted_patterns(connection: AsyncConnection, agent_id: UUID) -> list
     The claim informs clients; access is decided from the policies themselves on every request.
     """
     statement = (
-        select(distinct(Policy.secret_path_pattern))
+        select(Policy.secret_path_pattern)
+        .distinct()
         .where(
             Policy.principal_type == "agent",
             Policy.principal_id == agent_id,

@@ -1,0 +1,78 @@
+"""What the tests of vault share: one PostgreSQL, one signer and one application per run.
+
+Every test makes an organisation of its own, so none sees another's rows.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import intents.models  # noqa: F401 - the spend ledger's table, which agents' replies read
+from chains.rpc import ChainClients
+from signer.client import SignerClient
+from tests.support.hsm import running_signer
+from tests.support.postgres import Postgres, open_database, running_postgres
+from tests.support.vault_app import client, make_app
+from vault.admin.router import router as admin
+from vault.agents.router import router as agents
+from vault.auth.router import router as auth
+from vault.context import Context, Options
+from vault.db import Database, metadata
+from vault.health.router import router as health
+from vault.networks.router import router as networks
+from vault.networks.service import seed_chains
+from vault.policies.router import router as policies
+from vault.secrets.router import router as secrets
+from vault.vaults.router import router as vaults
+
+OPTIONS = Options(public_url="https://talon.example", version="0.0.0-test", trusted_proxies=("10.0.0.0/8",))
+
+Connect = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    async with open_database(postgres.create("vault"), metadata) as opened:
+        async with opened.begin() as connection:
+            await seed_chains(connection, with_anvil=True, anvil_rpc_url="http://127.0.0.1:8545")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def signer(postgres: Postgres) -> AsyncIterator[SignerClient]:
+    async with running_signer(postgres.create("signer")) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+async def context(database: Database, signer: SignerClient) -> AsyncIterator[Context]:
+    chains = ChainClients({})
+    yield Context(database=database, signer=signer, chains=chains, options=OPTIONS)
+    await chains.close()
+
+
+@pytest.fixture(scope="session")
+def app(context: Context) -> FastAPI:
+    return make_app(context, (health, auth, agents, vaults, secrets, policies, networks, admin))
+
+
+@pytest.fixture
+async def connect(app: FastAPI) -> AsyncIterator[Connect]:
+    """Makes HTTP clients: `connect(token_or_key)`, `connect()` for nobody, `peer=` for another address."""
+    opened: list[httpx.AsyncClient] = []
+
+    def make(credential: str | None = None, peer: str = "203.0.113.9") -> httpx.AsyncClient:
+        opened.append(client(app, credential, peer))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        await each.aclose()

@@ -5,6 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.networks.models import ChainRow
@@ -47,7 +48,7 @@ async def newest_of_each(transaction: Transaction) -> Sequence[Row]:
     """One row per numeric id ever registered, chosen as `newest_by_chain_id` does."""
     query = (
         select(_TABLE)
-        .distinct(_TABLE.c.chain_id)
+        .ext(distinct_on(_TABLE.c.chain_id))
         .order_by(_TABLE.c.chain_id, _TABLE.c.deleted_at.desc().nulls_first())
     )
     return (await transaction.execute(query)).mappings().all()

@@ -1,9 +1,9 @@
 """Column types that several tables share."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Numeric
+from sqlalchemy import Numeric, Row
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -21,3 +21,7 @@ class Wei(TypeDecorator[int]):
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
         """Exact: scale is 0."""
         return None if value is None else int(value)
+
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns its statement names."""

@@ -48,6 +48,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=False,
+            hide_parameters=True,  # an error's text must not quote a row: hashes, sealed values, mails
             connect_args={"options": options, "connect_timeout": 5, "application_name": "talon"},
         )
 

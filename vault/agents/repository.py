@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.addresses import parse_address
 from vault.agents.guardrails import AgentGuardrails
 from vault.agents.models import Agent
+from vault.columns import AnyRow
 from vault.errors import not_found
 from vault.schemas import Page
 
@@ -45,12 +46,12 @@ async def load_guardrails(connection: AsyncConnection, agent_id: UUID) -> AgentG
     )
 
 
-async def insert_agent(connection: AsyncConnection, values: Mapping[str, Any]) -> Row[Any]:
+async def insert_agent(connection: AsyncConnection, values: Mapping[str, Any]) -> AnyRow:
     """Insert one agent and return its row."""
     return (await connection.execute(insert(Agent).values(id=uuid4(), **values).returning(*_COLUMNS))).one()
 
 
-async def find(connection: AsyncConnection, org_id: UUID, agent_id: UUID, *, lock: bool = False) -> Row[Any] | None:
+async def find(connection: AsyncConnection, org_id: UUID, agent_id: UUID, *, lock: bool = False) -> AnyRow | None:
     """An organisation's agent; `lock` keeps it as it is until the transaction ends."""
     statement = select(*_COLUMNS).where(Agent.id == agent_id, Agent.org_id == org_id, _LIVE)
     if lock:
@@ -58,7 +59,7 @@ async def find(connection: AsyncConnection, org_id: UUID, agent_id: UUID, *, loc
     return (await connection.execute(statement)).one_or_none()
 
 
-async def listed(connection: AsyncConnection, org_id: UUID, page: Page) -> list[Row[Any]]:
+async def listed(connection: AsyncConnection, org_id: UUID, page: Page) -> list[AnyRow]:
     """An organisation's agents, oldest first."""
     statement = (
         select(*_COLUMNS)
@@ -70,7 +71,7 @@ async def listed(connection: AsyncConnection, org_id: UUID, page: Page) -> list[
     return list((await connection.execute(statement)).all())
 
 
-async def change(connection: AsyncConnection, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+async def change(connection: AsyncConnection, agent_id: UUID, values: Mapping[str, Any]) -> AnyRow:
     """Set columns of an agent that the caller has locked, and return the row."""
     statement = update(Agent).where(Agent.id == agent_id).values(updated_at=func.now(), **values).returning(*_COLUMNS)
     return (await connection.execute(statement)).one()

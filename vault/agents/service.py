@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, func
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.units import format_ether
@@ -24,6 +24,7 @@ from vault.agents.spent import spent_today_by_agent
 from vault.audit.write import write_for
 from vault.auth import keys
 from vault.auth.caller import Caller
+from vault.columns import AnyRow
 from vault.errors import Problem, bad_request, not_found
 from vault.schemas import Page, format_time
 
@@ -132,7 +133,7 @@ async def myself(connection: AsyncConnection, caller: Caller) -> AgentSelfReply:
     return AgentSelfReply(**{name: getattr(row, name) for name in AgentSelfReply.model_fields})
 
 
-async def _locked(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> Row[Any]:
+async def _locked(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> AnyRow:
     row = await repository.find(connection, caller.org_id, agent_id, lock=True)
     if row is None:
         raise _unknown()
@@ -166,12 +167,12 @@ def _check_auth_method(request: CreateAgentRequest) -> None:
             raise bad_request(f"{field}: does not go with auth_method {request.auth_method}")
 
 
-async def _shown_all(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[AgentReply]:
+async def _shown_all(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[AgentReply]:
     spent = await spent_today_by_agent(connection, [row.id for row in rows])
     return [_shown(row, spent.get(row.id, 0)) for row in rows]
 
 
-def _shown(row: Row[Any], spent_wei: int) -> AgentReply:
+def _shown(row: AnyRow, spent_wei: int) -> AgentReply:
     plain = {name: getattr(row, name) for name in AgentReply.model_fields if not name.endswith("_eth")}
     return AgentReply(
         **plain,

@@ -1,20 +1,20 @@
 """Statements about people's accounts and signups; each finds or changes rows and decides nothing."""
 
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, and_, func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.models import EmailToken, User
+from vault.columns import AnyRow
 from vault.orgs.models import Membership
 
 VERIFY_EMAIL = "verify_email"
 VERIFY_EMAIL_HOURS = 24
 
 
-async def find_by_email(connection: AsyncConnection, email: str) -> Row[Any] | None:
+async def find_by_email(connection: AsyncConnection, email: str) -> AnyRow | None:
     """The account of a (lower-case) address, with what a login needs."""
     statement = (
         select(
@@ -76,7 +76,7 @@ async def add_signup(
     )
 
 
-async def take_signup(connection: AsyncConnection, token_hash: bytes) -> Row[Any] | None:
+async def take_signup(connection: AsyncConnection, token_hash: bytes) -> AnyRow | None:
     """Use up the token of a waiting signup; None if it is unknown, used or expired."""
     statement = (
         update(EmailToken)
@@ -92,7 +92,7 @@ async def take_signup(connection: AsyncConnection, token_hash: bytes) -> Row[Any
     return (await connection.execute(statement)).one_or_none()
 
 
-async def profile(connection: AsyncConnection, user_id: UUID) -> Row[Any]:
+async def profile(connection: AsyncConnection, user_id: UUID) -> AnyRow:
     """What a person sees of its own account."""
     statement = (
         select(

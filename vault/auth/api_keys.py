@@ -1,9 +1,8 @@
 """Personal API keys (`1ck_`): make, list, revoke."""
 
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write_for
@@ -11,6 +10,7 @@ from vault.auth import keys
 from vault.auth.caller import Caller
 from vault.auth.models import ApiKey
 from vault.auth.schemas import ApiKeyCreatedReply, ApiKeyReply, CreateApiKeyRequest
+from vault.columns import AnyRow
 from vault.errors import forbidden, not_found
 from vault.schemas import Page
 
@@ -77,5 +77,5 @@ async def revoke(connection: AsyncConnection, caller: Caller, key_id: UUID) -> N
     await write_for(connection, caller, "api_key.revoke", "api_key", key_id)
 
 
-def _shown(row: Row[Any]) -> ApiKeyReply:
+def _shown(row: AnyRow) -> ApiKeyReply:
     return ApiKeyReply(**row._asdict())

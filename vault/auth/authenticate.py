@@ -5,10 +5,9 @@ next request. Each check is one statement on a connection without a transaction.
 """
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from fastapi import Request
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth import keys, repository
@@ -16,6 +15,7 @@ from vault.auth.caller import Caller
 from vault.auth.client_address import client_address, parse_networks
 from vault.auth.scopes import path_scopes
 from vault.auth.tokens import TokenVerifier
+from vault.columns import AnyRow
 from vault.context import Context, context_of
 from vault.errors import unauthorized
 
@@ -92,7 +92,7 @@ async def _user_by_key(connection: AsyncConnection, key: str) -> Caller:
     return _user(matching[0])
 
 
-async def _agent(connection: AsyncConnection, row: Row[Any] | None) -> Caller:
+async def _agent(connection: AsyncConnection, row: AnyRow | None) -> Caller:
     if row is None:
         raise unauthorized()
     if row.is_activity_stale:
@@ -109,7 +109,7 @@ async def _agent(connection: AsyncConnection, row: Row[Any] | None) -> Caller:
     )
 
 
-def _user(row: Row[Any] | None) -> Caller:
+def _user(row: AnyRow | None) -> Caller:
     if row is None:
         raise unauthorized()
     return Caller(

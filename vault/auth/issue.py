@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write
@@ -12,6 +12,7 @@ from vault.auth import keys, repository
 from vault.auth.schemas import AgentTokenReply, TokenReply
 from vault.auth.scopes import EVERYTHING, path_scopes
 from vault.auth.tokens import make_claims
+from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import unauthorized
 from vault.policies.models import Policy
@@ -89,7 +90,7 @@ async def for_agent_key(
 
 
 async def _for_agent(
-    context: Context, connection: AsyncConnection, agent: Row[Any], ip_address: str | None
+    context: Context, connection: AsyncConnection, agent: AnyRow, ip_address: str | None
 ) -> AgentTokenReply:
     ttl_s = agent.token_ttl_seconds or context.options.agent_token_ttl_s
     claims = make_claims(

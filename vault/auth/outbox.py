@@ -1,12 +1,12 @@
 """The mail outbox: written in the transaction that causes a mail, sent later by the worker."""
 
-from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.models import OutboxMail
+from vault.columns import AnyRow
 from vault.schemas import Page
 
 
@@ -15,7 +15,7 @@ async def post(connection: AsyncConnection, *, to: str, subject: str, text: str)
     await connection.execute(insert(OutboxMail).values(id=uuid4(), recipient=to, subject=subject, body=text))
 
 
-async def messages(connection: AsyncConnection, to: str | None, page: Page) -> list[Row[Any]]:
+async def messages(connection: AsyncConnection, to: str | None, page: Page) -> list[AnyRow]:
     """Mails, newest first; only those to one address if it is given."""
     statement = select(
         OutboxMail.id,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
@@ -13,6 +13,7 @@ from sqlalchemy.sql import ColumnElement
 from vault.agents.models import Agent
 from vault.auth.models import ApiKey, RevokedToken, User
 from vault.auth.tokens import Claims
+from vault.columns import AnyRow
 from vault.orgs.models import Membership
 
 ACTIVITY_RESOLUTION_S = 60
@@ -86,7 +87,7 @@ _USERS_BY_PREFIX = (
 )
 
 
-async def agent_of_token(connection: AsyncConnection, claims: Claims) -> Row[Any] | None:
+async def agent_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow | None:
     """The agent a token speaks for, if both still count."""
     found = await connection.execute(
         _AGENT_OF_TOKEN,
@@ -100,7 +101,7 @@ async def agent_of_token(connection: AsyncConnection, claims: Claims) -> Row[Any
     return found.one_or_none()
 
 
-async def user_of_token(connection: AsyncConnection, claims: Claims) -> Row[Any] | None:
+async def user_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow | None:
     """The person a token speaks for, if both (and the key it was exchanged for) still count."""
     found = await connection.execute(
         _USER_OF_TOKEN,
@@ -116,12 +117,12 @@ async def user_of_token(connection: AsyncConnection, claims: Claims) -> Row[Any]
     return found.one_or_none()
 
 
-async def agents_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[Row[Any]]:
+async def agents_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[AnyRow]:
     """Agents whose key begins so, with its digest; `is_live` says whether the agent may act at all."""
     return (await connection.execute(_AGENTS_BY_PREFIX, {"prefix": prefix})).all()
 
 
-async def users_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[Row[Any]]:
+async def users_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[AnyRow]:
     """People with a live personal key that begins so, with its digest."""
     return (await connection.execute(_USERS_BY_PREFIX, {"prefix": prefix})).all()
 
@@ -142,10 +143,12 @@ async def touch_api_key(connection: AsyncConnection, key_id: UUID) -> None:
     )
 
 
-async def revoke_token(connection: AsyncConnection, jti: str, expires_at: datetime) -> None:
-    """Remember a token as revoked until it has expired, and forget some that have."""
+async def revoke_token(connection: AsyncConnection, jti: str, expires_at: datetime) -> bool:
+    """Remember a token as revoked until it has expired, and forget some that have; False if it was already."""
     old = select(RevokedToken.jti).where(RevokedToken.expires_at < func.now() - text("interval '1 hour'"))
     await connection.execute(
         delete(RevokedToken).where(RevokedToken.jti.in_(old.limit(PURGE_BATCH).with_for_update(skip_locked=True)))
     )
-    await connection.execute(insert(RevokedToken).values(jti=jti, expires_at=expires_at).on_conflict_do_nothing())
+    statement = insert(RevokedToken).values(jti=jti, expires_at=expires_at)
+    added = await connection.execute(statement.on_conflict_do_nothing().returning(RevokedToken.jti))
+    return added.one_or_none() is not None

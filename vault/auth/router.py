@@ -69,8 +69,8 @@ async def revoke(caller: AnyCaller, context: Ctx) -> None:
     if caller.token_id is None or caller.token_expires_at is None:
         return
     async with context.database.begin() as connection:
-        await repository.revoke_token(connection, caller.token_id, caller.token_expires_at)
-        await write_for(connection, caller, "auth.revoke", "token", caller.token_id)
+        if await repository.revoke_token(connection, caller.token_id, caller.token_expires_at):
+            await write_for(connection, caller, "auth.revoke", "token", caller.token_id)
 
 
 @router.post("/auth/agent-token")

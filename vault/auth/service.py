@@ -101,8 +101,8 @@ async def login(context: Context, email: str, password: str, ip_address: str | N
     async with context.database.begin() as connection:
         current = await accounts.find_by_email(connection, address)
         # The password may have been changed, or the account closed, while Argon2 was at work.
-        unchanged = account and current and current.password_hash == account.password_hash
-        if matched and unchanged and current.is_live:
+        unchanged = account is not None and current is not None and current.password_hash == account.password_hash
+        if current is not None and matched and unchanged and current.is_live:
             if stronger:
                 await accounts.set_password_hash(connection, current.id, stronger)
             return await issue.for_user(

@@ -20,6 +20,8 @@ MAX_TOKEN_CHARS = 16_384
 REFRESH_AFTER_S = 60.0
 MIN_REFRESH_INTERVAL_S = 1.0
 
+_KINDS: dict[str, Literal["user", "agent"]] = {"user": "user", "agent": "agent"}
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -104,6 +106,8 @@ class TokenVerifier:
             raise unauthorized() from None
 
     async def _key(self, kid: str) -> Ed25519PublicKey | None:
+        if kid in self._keys and self._lock.locked():
+            return self._keys[kid]  # somebody renews just now; a slow signer must not hold up what is known
         age = time.monotonic() - self._renewed_at
         if age > REFRESH_AFTER_S or (kid not in self._keys and age > MIN_REFRESH_INTERVAL_S):
             async with self._lock:
@@ -125,10 +129,10 @@ class TokenVerifier:
 
 def _read(payload: dict[str, Any]) -> Claims:
     kind, _, principal_id = str(payload["sub"]).partition(":")
-    if kind != "user" and kind != "agent":
+    if kind not in _KINDS:
         raise ValueError("unknown kind of subject")
     return Claims(
-        kind=kind,
+        kind=_KINDS[kind],
         principal_id=UUID(principal_id),
         org_id=UUID(payload["org"]),
         token_id=str(payload["jti"]),

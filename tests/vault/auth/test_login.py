@@ -1,5 +1,6 @@
 """Signing up, confirming, logging in, and the first human."""
 
+import asyncio
 import re
 import secrets
 from typing import Any
@@ -112,6 +113,19 @@ async def test_the_same_person_signing_up_twice_gets_one_account(connect: Connec
     assert (await connect().post("/v1/auth/verify-email", json={"token": first})).status_code == 400
     async with database.begin() as connection:
         assert len((await connection.execute(select(User.id).where(User.email == email))).all()) == 1
+
+
+async def test_of_many_confirmations_at_once_one_wins(connect: Connect, database: Database) -> None:
+    email = an_address()
+    tokens = []
+    for _ in range(2):
+        await sign_up(connect, email)
+        tokens.append(await mailed_token(connect, database, email))
+    http = connect()
+    answers = await asyncio.gather(
+        *(http.post("/v1/auth/verify-email", json={"token": token}) for token in tokens * 4)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
 
 
 async def test_an_old_signup_token_is_refused(connect: Connect, database: Database) -> None:

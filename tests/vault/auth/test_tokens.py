@@ -1,5 +1,6 @@
 """Credentials: what counts, what does not, and that it ends at once."""
 
+import asyncio
 import base64
 import time
 from typing import Any
@@ -8,13 +9,13 @@ from uuid import uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy import text, update
+from sqlalchemy import insert, select, text, update
 
 from signer.client import SignerClient
 from tests.support.factories import Person, Robot, audit_rows, make_agent, make_user
 from tests.vault.conftest import Connect
 from vault.agents.models import Agent
-from vault.auth.models import ApiKey, User
+from vault.auth.models import ApiKey, RevokedToken, User
 from vault.auth.tokens import make_claims
 from vault.db import Database
 from vault.orgs.models import Membership
@@ -152,6 +153,25 @@ async def test_a_revoked_token_ends_at_once_and_others_go_on(connect: Connect, d
         assert (await connect(token).delete("/v1/auth/token")).status_code == 401
         assert (await connect(other).get(url)).status_code == 200
     assert len(await audit_rows(database, person.org_id, "auth.revoke")) == 2
+
+
+async def test_a_token_revoked_many_times_at_once_is_revoked_once(connect: Connect, database: Database) -> None:
+    person = await make_user(database)
+    http = connect(await user_token(connect, person))
+    answers = await asyncio.gather(*(http.delete("/v1/auth/token") for _ in range(8)))
+    assert {answer.status_code for answer in answers} <= {204, 401}
+    assert len(await audit_rows(database, person.org_id, "auth.revoke")) == 1
+
+
+async def test_expired_revocations_are_forgotten(connect: Connect, database: Database) -> None:
+    person = await make_user(database)
+    old = str(uuid4())
+    async with database.begin() as connection:
+        await connection.execute(insert(RevokedToken).values(jti=old, expires_at=text("now() - interval '2 hours'")))
+    await connect(await user_token(connect, person)).delete("/v1/auth/token")
+    async with database.begin() as connection:
+        left = await connection.execute(select(RevokedToken.jti).where(RevokedToken.jti == old))
+        assert left.all() == []
 
 
 async def test_revoking_with_a_raw_key_leaves_the_key_alone(connect: Connect, database: Database) -> None:

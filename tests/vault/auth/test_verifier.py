@@ -1,0 +1,105 @@
+"""How often the verifier asks the signer for its public keys, and what it does when the signer is away."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import uuid4
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from signer.client import JwtKey, SignerClient
+from signer.errors import SignerUnavailable
+from vault.auth import tokens
+from vault.auth.tokens import TokenVerifier, make_claims
+from vault.errors import Problem
+
+
+@dataclass
+class Keys:
+    """Answers as the signer's client does, and counts."""
+
+    keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    asked: int = 0
+    away: bool = False
+
+    async def jwt_keys(self) -> list[JwtKey]:
+        self.asked += 1
+        if self.away:
+            raise SignerUnavailable("away")
+        return [
+            JwtKey(kid=kid, public_key=key.public_key().public_bytes_raw(), retired=False)
+            for kid, key in self.keys.items()
+        ]
+
+    def token(self, kid: str) -> str:
+        self.keys.setdefault(kid, Ed25519PrivateKey.generate())
+        claims: dict[str, Any] = make_claims(
+            subject=f"user:{uuid4()}",
+            org_id=uuid4(),
+            scopes=[],
+            vault_ids=[],
+            intents_api_enabled=False,
+            ttl_s=60,
+            version=1,
+        )
+        return jwt.encode(claims, self.keys[kid], algorithm="EdDSA", headers={"kid": kid})
+
+
+def verifier_of(keys: Keys) -> TokenVerifier:
+    return TokenVerifier(cast(SignerClient, keys))
+
+
+async def test_keys_are_fetched_once_and_a_new_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    for _ in range(3):
+        await verifier.verify(keys.token("one"))
+    assert keys.asked == 1
+    monkeypatch.setattr(tokens, "MIN_REFRESH_INTERVAL_S", 0.0)
+    await verifier.verify(keys.token("two"))
+    assert keys.asked == 2
+
+
+async def test_made_up_key_ids_do_not_flood_the_signer() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    stranger = Keys()
+    for number in range(50):
+        with pytest.raises(Problem) as refused:
+            await verifier.verify(stranger.token(f"made-up-{number}"))
+        assert refused.value.status == 401
+    assert keys.asked <= 2
+
+
+async def test_while_the_signer_is_away_known_keys_go_on_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    token = keys.token("one")
+    await verifier.verify(token)
+    monkeypatch.setattr(tokens, "REFRESH_AFTER_S", 0.0)
+    monkeypatch.setattr(tokens, "MIN_REFRESH_INTERVAL_S", 0.0)
+    keys.away = True
+    await verifier.verify(token)
+    assert keys.asked == 2
+
+
+async def test_a_key_that_was_withdrawn_does_not_count_after_the_next_renewal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    token = keys.token("one")
+    await verifier.verify(token)
+    keys.keys.clear()
+    monkeypatch.setattr(tokens, "REFRESH_AFTER_S", 0.0)
+    monkeypatch.setattr(tokens, "MIN_REFRESH_INTERVAL_S", 0.0)
+    with pytest.raises(Problem):
+        await verifier.verify(token)
+
+
+async def test_without_any_key_the_signer_is_to_blame_and_not_the_token() -> None:
+    keys = Keys(away=True)
+    with pytest.raises(SignerUnavailable):
+        await verifier_of(keys).verify(keys.token("one"))

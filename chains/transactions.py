@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-import rlp
 from coincurve import PublicKey
 from eth_utils.crypto import keccak
+from rlp.codec import decode, encode
+from rlp.exceptions import RLPException
 
 from chains.errors import BadTransaction
 
@@ -238,14 +239,14 @@ def _sender(tx: Transaction, r: int, s: int, y_parity: int) -> bytes:
 
 
 def _rlp(items: list[Any]) -> bytes:
-    encoded: bytes = rlp.encode(items)
+    encoded: bytes = encode(items)  # type: ignore[no-untyped-call]  # rlp ships no types
     return encoded
 
 
 def _unrlp(raw: bytes, count: int) -> list[Any]:
     try:
-        items = rlp.decode(raw, strict=True)
-    except rlp.exceptions.RLPException as error:
+        items = decode(raw, strict=True)  # type: ignore[no-untyped-call]  # rlp ships no types
+    except RLPException as error:
         raise BadTransaction("not canonical RLP") from error
     if not isinstance(items, list) or len(items) != count:
         raise BadTransaction(f"not a list of {count} fields")

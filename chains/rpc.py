@@ -1,0 +1,218 @@
+"""The one JSON-RPC client: batches, failover over several endpoints, nothing said to a node of another chain."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, TypeVar
+
+import aiohttp
+
+from chains.chain import Chain
+from chains.endpoint import Endpoint, TransportFailed, unavailable
+from chains.errors import RpcRefused, RpcUnavailable, WrongChain
+from chains.hexdata import format_data
+from chains.send_errors import SendOutcome, classify
+from chains.transactions import transaction_hash
+
+__all__ = ["ChainClient", "ChainClients", "SendOutcome", "SendResult"]
+
+T = TypeVar("T")
+Request = tuple[str, Sequence[Any]]
+
+MAX_CONNECTIONS: Final = 64
+# Providers answer with these when they have enough of us; the next endpoint may still help
+_EXHAUSTED_CODES: Final = frozenset({-32005, 429})
+_MAX_MESSAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of raw bytes, and the node's words where it had any."""
+
+    outcome: SendOutcome
+    message: str | None = None
+
+
+class ChainClient:
+    """Speaks to one chain over its endpoints, the first one preferred; `timeout_s` is per endpoint and exchange."""
+
+    def __init__(self, chain_id: int, urls: Sequence[str], timeout_s: float = 5.0) -> None:
+        self.chain_id = chain_id
+        self._endpoints = tuple(Endpoint(chain_id, url, timeout_s) for url in urls)
+        self._session: aiohttp.ClientSession | None = None
+        self._ids = count(1)
+
+    async def call(self, method: str, params: Sequence[Any]) -> Any:
+        """The result of one call.
+
+        Raises RpcRefused when a node answers with an error, RpcUnavailable when none answers, WrongChain when
+        the only ones that answer serve another chain.
+        """
+        request = self._request(method, params)
+
+        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> Any:
+            return _result(endpoint, request["id"], await endpoint.exchange(session, request))
+
+        answer = await self._first(ask)
+        if isinstance(answer, RpcRefused):
+            raise answer
+        return answer
+
+    async def batch(self, requests: Sequence[Request]) -> list[Any]:
+        """The results of several calls in one exchange with one endpoint, in order; a refusal stands in its place.
+
+        Raises as `call` does when there is no answer at all, and RpcRefused when the node refuses the whole.
+        """
+        if not requests:
+            return []
+        payload = [self._request(method, params) for method, params in requests]
+
+        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> list[Any]:
+            answer = await endpoint.exchange(session, payload)
+            if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+                raise _refusal(answer["error"])
+            items = answer if isinstance(answer, list) else []
+            by_id = {item["id"]: item for item in items if isinstance(item, dict) and isinstance(item.get("id"), int)}
+            return [_result(endpoint, request["id"], by_id.get(request["id"])) for request in payload]
+
+        return await self._first(ask)
+
+    async def verify_chain(self) -> None:
+        """Check that an endpoint answers and serves our chain; RpcUnavailable or WrongChain."""
+
+        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+            await endpoint.verify(session)
+
+        await self._first(ask)
+
+    async def send_raw(self, raw: bytes) -> SendResult:
+        """Hand signed bytes to the chain; never raises RpcError: what is not certain is UNKNOWN.
+
+        The same bytes go to the next endpoint when one gives no answer; sending them twice does no harm. A refusal
+        counts only if no endpoint before it may have taken them.
+        """
+        expected = format_data(transaction_hash(raw))
+        request = self._request("eth_sendRawTransaction", [format_data(raw)])
+        uncertain: list[str] = []
+        asked = False
+
+        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> SendResult:
+            nonlocal asked
+            try:
+                answer = _result(endpoint, request["id"], await endpoint.exchange(session, request))
+            except TransportFailed as failed:
+                asked = asked or failed.delivered
+                raise
+            if isinstance(answer, RpcRefused):
+                return SendResult(classify(answer.code, answer.message), answer.message)
+            if isinstance(answer, str) and answer.lower() == expected:
+                return SendResult(SendOutcome.ACCEPTED)
+            uncertain.append(f"{endpoint.name} answered with another hash than that of the bytes")
+            return SendResult(SendOutcome.UNKNOWN, uncertain[-1])
+
+        try:
+            result = await self._first(ask)
+        except (RpcUnavailable, WrongChain) as error:
+            return SendResult(SendOutcome.UNKNOWN, str(error))
+        if asked and result.outcome in (SendOutcome.REFUSED, SendOutcome.NONCE_TOO_LOW):
+            return SendResult(SendOutcome.UNKNOWN, f"no answer at first, then: {result.message}")
+        return result
+
+    async def close(self) -> None:
+        """Return the connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _first(self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]]) -> T:
+        """The first endpoint's answer, in order of preference, those that failed a moment ago last."""
+        session = self._open()
+        reasons: list[str] = []
+        wrong: WrongChain | None = None
+        for endpoint in sorted(self._endpoints, key=Endpoint.is_failing):
+            for attempt in (1, 2):
+                try:
+                    return await ask(endpoint, session)
+                except WrongChain as error:
+                    wrong = error
+                    break
+                except TransportFailed as error:
+                    # a kept connection that the node closed meanwhile says nothing about the node: once more
+                    if error.stale_connection and attempt == 1:
+                        continue
+                    reasons.append(str(error))
+                    break
+        if wrong is not None:
+            raise wrong
+        raise unavailable(self.chain_id, reasons)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=30),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
+            )
+        return self._session
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+
+
+class ChainClients:
+    """A client per chain, made when first needed; the operator's own endpoints go before the registry's."""
+
+    def __init__(self, urls_by_chain: Mapping[int, Sequence[str]], timeout_s: float = 5.0) -> None:
+        self._overrides = {chain_id: tuple(urls) for chain_id, urls in urls_by_chain.items()}
+        self._timeout_s = timeout_s
+        self._clients: dict[int, tuple[tuple[str, ...], ChainClient]] = {}
+        self._retired: list[ChainClient] = []
+
+    def for_chain(self, chain: Chain) -> ChainClient:
+        """The client of a chain; RpcUnavailable when nobody has named an endpoint for it."""
+        urls = self._overrides.get(chain.chain_id) or ((chain.rpc_url,) if chain.rpc_url else ())
+        if not urls:
+            raise RpcUnavailable(f"no RPC endpoint is configured for chain {chain.name} ({chain.chain_id})")
+        known = self._clients.get(chain.chain_id)
+        if known is not None and known[0] == urls:
+            return known[1]
+        if known is not None:
+            # the registry's endpoint was changed; requests may still be under way on the old client
+            self._retired.append(known[1])
+        client = ChainClient(chain.chain_id, urls, self._timeout_s)
+        self._clients[chain.chain_id] = (urls, client)
+        return client
+
+    async def close(self) -> None:
+        """Return the connections of all clients."""
+        clients = [client for _, client in self._clients.values()] + self._retired
+        self._clients, self._retired = {}, []
+        for client in clients:
+            await client.close()
+
+
+def _result(endpoint: Endpoint, request_id: int, answer: Any) -> Any:
+    """The result in a JSON-RPC answer, or its error as a value; TransportFailed for what is neither."""
+    if not isinstance(answer, dict):
+        raise TransportFailed(f"{endpoint.name} left a call unanswered", delivered=True)
+    error = answer.get("error")
+    if isinstance(error, dict):
+        refused = _refusal(error)
+        if refused.code in _EXHAUSTED_CODES:
+            raise TransportFailed(f"{endpoint.name} has enough of us ({refused.code})", delivered=False)
+        return refused
+    if answer.get("id") != request_id or "result" not in answer:
+        raise TransportFailed(f"{endpoint.name} answered something else than was asked", delivered=True)
+    return answer["result"]
+
+
+def _refusal(error: Mapping[str, Any]) -> RpcRefused:
+    code, message, data = error.get("code"), error.get("message"), error.get("data")
+    if isinstance(data, dict):
+        # some nodes wrap the revert bytes once more
+        data = data.get("data")
+    return RpcRefused(
+        code if isinstance(code, int) else 0,
+        str(message)[:_MAX_MESSAGE] if message is not None else "no message",
+        data if isinstance(data, str) else None,
+    )

@@ -150,10 +150,11 @@ def chain_of(row: Row) -> Chain:
 
 async def _candidates(transaction: Transaction, identifiers: Sequence[str | int]) -> list[Chain]:
     """The few rows among which `chains.registry.resolve` decides; it alone knows what an identifier means."""
-    names, chain_ids = [], []
+    names: list[str] = []
+    chain_ids: list[int] = []
     for identifier in identifiers:
         name = str(identifier).lower()
-        names.append(ALIASES.get(name, name))
+        names += [name, ALIASES.get(name, name)]
         if name.isascii() and name.isdecimal() and len(name) <= 20 and int(name) <= MAX_CHAIN_ID:
             chain_ids.append(int(name))
     return [chain_of(row) for row in await repository.by_names_or_ids(transaction, names, chain_ids)]

@@ -1,6 +1,7 @@
 """JWTs: what we claim in them, and how we check them (EdDSA, RFC 8037; signed in the HSM by the signer)."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from vault.errors import unauthorized
 
 ISSUER = "talon"
 MAX_TOKEN_CHARS = 16_384
+MAX_REMEMBERED = 2_048
 REFRESH_AFTER_S = 60.0
 MIN_REFRESH_INTERVAL_S = 1.0
 
@@ -78,32 +80,29 @@ class TokenVerifier:
     def __init__(self, signer: SignerClient) -> None:
         self._signer = signer
         self._keys: dict[str, Ed25519PublicKey] = {}
+        self._checked: dict[bytes, tuple[str, Claims]] = {}
         self._renewed_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> Claims:
         """The claims of a genuine token; Problem 401 otherwise, SignerUnavailable if no key was ever had."""
-        try:
-            kid = jwt.get_unverified_header(token).get("kid") if len(token) <= MAX_TOKEN_CHARS else None
-        except (jwt.InvalidTokenError, ValueError):
-            raise unauthorized() from None
-        if not isinstance(kid, str):
+        if len(token) > MAX_TOKEN_CHARS:
             raise unauthorized()
+        # That a signature is good never changes, so it is checked once per token; everything that can change is
+        # asked of the database on every request.
+        digest = hashlib.sha256(token.encode()).digest()
+        kid, claims = self._checked.get(digest) or (_kid_of(token), None)
         key = await self._key(kid)
         if key is None:
             raise unauthorized()
-        try:
-            # The algorithm and issuer are pinned here: a token never says how it wants to be checked.
-            payload = jwt.decode(
-                token,
-                key,
-                algorithms=["EdDSA"],
-                issuer=ISSUER,
-                options={"require": ["exp", "iat", "sub", "jti", "iss", "org", "ver"], "verify_iat": False},
-            )
-            return _read(payload)
-        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError):
-            raise unauthorized() from None
+        if claims is None:
+            claims = _decode(token, key)
+            if len(self._checked) >= MAX_REMEMBERED:
+                self._checked.clear()
+            self._checked[digest] = (kid, claims)
+        if claims.expires_at <= datetime.now(UTC):
+            raise unauthorized()
+        return claims
 
     async def _key(self, kid: str) -> Ed25519PublicKey | None:
         if kid in self._keys and self._lock.locked():
@@ -124,7 +123,33 @@ class TokenVerifier:
             self._renewed_at = time.monotonic()  # the signer restarts: go on with what we have
             return
         self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(key.public_key) for key in known}
+        self._checked.clear()  # a kid might mean another key now
         self._renewed_at = time.monotonic()
+
+
+def _kid_of(token: str) -> str:
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except (jwt.InvalidTokenError, ValueError):
+        raise unauthorized() from None
+    if not isinstance(kid, str):
+        raise unauthorized()
+    return kid
+
+
+def _decode(token: str, key: Ed25519PublicKey) -> Claims:
+    try:
+        # The algorithm and issuer are pinned here: a token never says how it wants to be checked.
+        payload = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            issuer=ISSUER,
+            options={"require": ["exp", "iat", "sub", "jti", "iss", "org", "ver"], "verify_iat": False},
+        )
+        return _read(payload)
+    except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, OverflowError):
+        raise unauthorized() from None
 
 
 def _read(payload: dict[str, Any]) -> Claims:

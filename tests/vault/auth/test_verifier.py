@@ -1,6 +1,8 @@
 """How often the verifier asks the signer for its public keys, and what it does when the signer is away."""
 
+import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
 
@@ -32,7 +34,7 @@ class Keys:
             for kid, key in self.keys.items()
         ]
 
-    def token(self, kid: str) -> str:
+    def token(self, kid: str, ttl_s: int = 60) -> str:
         self.keys.setdefault(kid, Ed25519PrivateKey.generate())
         claims: dict[str, Any] = make_claims(
             subject=f"user:{uuid4()}",
@@ -40,7 +42,7 @@ class Keys:
             scopes=[],
             vault_ids=[],
             intents_api_enabled=False,
-            ttl_s=60,
+            ttl_s=ttl_s,
             version=1,
         )
         return jwt.encode(claims, self.keys[kid], algorithm="EdDSA", headers={"kid": kid})
@@ -103,3 +105,23 @@ async def test_without_any_key_the_signer_is_to_blame_and_not_the_token() -> Non
     keys = Keys(away=True)
     with pytest.raises(SignerUnavailable):
         await verifier_of(keys).verify(keys.token("one"))
+
+
+async def test_a_token_that_was_good_before_still_expires() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    token = keys.token("one", ttl_s=1)
+    claims = await verifier.verify(token)
+    delay = (claims.expires_at - datetime.now(UTC)).total_seconds()
+    await asyncio.sleep(max(delay, 0) + 0.01)  # what is awaited is the clock itself
+    with pytest.raises(Problem):
+        await verifier.verify(token)
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_REMEMBERED", 3)
+    keys = Keys()
+    verifier = verifier_of(keys)
+    for _ in range(10):
+        await verifier.verify(keys.token("one"))
+        assert len(verifier._checked) <= 3

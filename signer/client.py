@@ -1,0 +1,175 @@
+"""Ask the signer: what the API and the worker know of it. Loads neither the PKCS#11 module nor any of its code.
+
+One connection, many requests in flight, each with a deadline. A broken connection fails what was in flight as
+unavailable (its outcome is unknown, and an approval redeemed meanwhile stays redeemed); the next request connects
+anew.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from chains.transactions import Transaction, to_fields
+from guardrails.approval import Approval
+from signer.errors import BY_CODE, ProtocolError, SignerError, SignerUnavailable
+from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, read_frame, to_text
+
+
+@dataclass(frozen=True)
+class SignerHealth:
+    """How the signer is; `custody_checks` says `refused` for every attack its keys stood at its start."""
+
+    ok: bool
+    provider: str
+    custody_checks: dict[str, str]
+    keys_loaded: int
+    version: int
+
+
+@dataclass(frozen=True)
+class PublicKeyInfo:
+    """A key's public side: 20-byte address, 65-byte uncompressed point."""
+
+    key_id: UUID
+    address: bytes
+    public_key: bytes
+
+
+@dataclass(frozen=True)
+class SignedTransaction:
+    """Raw bytes ready to send, their hash, and the sender they recover to."""
+
+    raw: bytes = field(repr=False)
+    hash: bytes
+    sender: bytes
+
+
+@dataclass(frozen=True)
+class JwtKey:
+    """A key that tokens verify against: 32-byte Ed25519 public key."""
+
+    kid: str
+    public_key: bytes
+    retired: bool
+
+
+class SignerClient:
+    """`timeout_s` bounds every request, connecting included."""
+
+    def __init__(self, socket_path: str, timeout_s: float = 10.0) -> None:
+        self._path, self._timeout_s = socket_path, timeout_s
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def health(self) -> SignerHealth:
+        """Is it there, and did its keys stand the attack?"""
+        return SignerHealth(**await self._ask("health", {}))
+
+    async def generate_key(self, key_id: UUID) -> PublicKeyInfo:
+        """Have a key born in the HSM; InvalidKey when the id is taken."""
+        return _key_info(await self._ask("generate_key", {"key_id": str(key_id)}))
+
+    async def import_key(self, key_id: UUID, private_key: bytes) -> PublicKeyInfo:
+        """Hand over 32 bytes; InvalidKey unless they are a secp256k1 private key."""
+        return _key_info(await self._ask("import_key", {"key_id": str(key_id), "private_key": to_text(private_key)}))
+
+    async def sign_transaction(self, approval: Approval, transaction: Transaction) -> SignedTransaction:
+        """Redeem an approval for a signature; ApprovalRefused, KeyNotFound or SignerUnavailable."""
+        ok = await self._ask(
+            "sign_transaction",
+            {"approval": approval_to_args(approval), "transaction": to_fields(transaction)},
+        )
+        return SignedTransaction(bytes_of(ok, "raw"), bytes_of(ok, "hash"), bytes_of(ok, "sender"))
+
+    async def create_vault_key(self, vault_id: UUID) -> None:
+        """See to it that the vault has a key-encryption key."""
+        await self._ask("create_vault_key", {"vault_id": str(vault_id)})
+
+    async def seal(self, vault_id: UUID, context: bytes, plaintext: bytes) -> bytes:
+        """Encrypt for exactly this vault and context."""
+        args = {"vault_id": str(vault_id), "context": to_text(context), "plaintext": to_text(plaintext)}
+        return bytes_of(await self._ask("seal", args), "sealed")
+
+    async def open(self, vault_id: UUID, context: bytes, sealed: bytes) -> bytes:
+        """Decrypt; SealBroken unless it was sealed for this vault and context."""
+        args = {"vault_id": str(vault_id), "context": to_text(context), "sealed": to_text(sealed)}
+        return bytes_of(await self._ask("open", args), "plaintext")
+
+    async def sign_jwt(self, claims: dict[str, Any]) -> str:
+        """A compact JWS of the claims."""
+        return str((await self._ask("sign_jwt", {"claims": claims}))["token"])
+
+    async def jwt_keys(self) -> list[JwtKey]:
+        """The keys tokens verify against, newest first."""
+        ok = await self._ask("jwt_keys", {})
+        return [JwtKey(each["kid"], bytes_of(each, "public_key"), each["retired"]) for each in ok["keys"]]
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._drop("the client was closed")
+
+    async def _ask(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._exchange(operation, args)
+        except TimeoutError:
+            raise SignerUnavailable("the signer does not answer in time") from None
+
+    async def _exchange(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
+        writer = await self._connected()
+        number = next(self._ids)
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answered
+        try:
+            writer.write(encode_frame({"v": VERSION, "id": number, "op": operation, "args": args}))
+            await writer.drain()
+            answer = await answered
+        except OSError:
+            raise SignerUnavailable("the connection to the signer broke") from None
+        finally:
+            self._waiting.pop(number, None)
+        if "ok" in answer:
+            return dict(answer["ok"])
+        raise BY_CODE.get(str(answer.get("error")), SignerError)(str(answer.get("detail", "")))
+
+    async def _connected(self) -> asyncio.StreamWriter:
+        async with self._connecting:
+            if self._writer is None or self._writer.is_closing():
+                try:
+                    reader, self._writer = await asyncio.open_unix_connection(self._path)
+                except OSError:
+                    raise SignerUnavailable("the signer is not there") from None
+                self._reading = asyncio.create_task(self._read(reader, self._writer))
+            return self._writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reason = "the signer hung up"
+        try:
+            while (message := await read_frame(reader)) is not None:
+                future = self._waiting.get(message["id"])
+                if future is not None and not future.done():
+                    future.set_result(message)
+        except (ProtocolError, OSError):
+            reason = "the connection to the signer broke"
+        finally:
+            if self._writer is writer:
+                self._drop(reason)
+
+    def _drop(self, reason: str) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(OSError):
+                writer.close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(SignerUnavailable(reason))
+
+
+def _key_info(ok: dict[str, Any]) -> PublicKeyInfo:
+    return PublicKeyInfo(UUID(ok["key_id"]), bytes_of(ok, "address"), bytes_of(ok, "public_key"))

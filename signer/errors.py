@@ -1,0 +1,51 @@
+"""What can go wrong at the signer, typed; each has a code that crosses the socket."""
+
+from typing import ClassVar
+
+
+class SignerError(Exception):
+    """Base of everything the signer reports; the text is fit for a log, never holds a secret."""
+
+    code: ClassVar[str] = "internal"
+
+
+class SignerUnavailable(SignerError):  # noqa: N818 - reads as what it says
+    """The signer, its HSM or its database does not answer; nothing was signed, try again."""
+
+    code = "unavailable"
+
+
+class KeyNotFound(SignerError):  # noqa: N818 - as above
+    """No key with this id."""
+
+    code = "key_not_found"
+
+
+class InvalidKey(SignerError):  # noqa: N818 - as above
+    """Bytes that are no secp256k1 private key, or an id that names another key already."""
+
+    code = "invalid_key"
+
+
+class ApprovalRefused(SignerError):  # noqa: N818 - as above
+    """The approval does not cover these bytes, has expired, or was redeemed before."""
+
+    code = "approval_refused"
+
+
+class SealBroken(SignerError):  # noqa: N818 - as above
+    """Sealed bytes that were not sealed for this vault and context, or were changed."""
+
+    code = "seal_broken"
+
+
+class ProtocolError(SignerError):
+    """A frame or request that is not of the protocol."""
+
+    code = "protocol"
+
+
+BY_CODE: dict[str, type[SignerError]] = {
+    kind.code: kind
+    for kind in (SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, ProtocolError, SignerError)
+}

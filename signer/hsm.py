@@ -1,0 +1,219 @@
+"""The only code that loads the PKCS#11 module. One thread, one login, handles kept: see docs/threat-model.md.
+
+Measured facts this file lives by: python-pkcs11 calls C_Initialize(NULL), so two threads crash the process;
+processes that log in at once fail unless a file lock serialises them; closing the session that logged in logs the
+process out; searching is linear, so nothing is searched for on the way of a request.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.constants import DEFAULT
+from pkcs11.exceptions import NoSuchKey, PKCS11Error
+from pkcs11.util.ec import encode_named_curve_parameters
+
+from signer import unwrap_template as ut
+from signer.config import SignerConfig
+from signer.ecdsa import SECP256K1_OID
+from signer.errors import SignerUnavailable
+
+T = TypeVar("T")
+
+SECP256K1: Final = encode_named_curve_parameters(SECP256K1_OID)
+# RFC 8032 curve name as a PrintableString, the form PKCS#11 v2.40 errata tokens and SoftHSM take
+ED25519: Final = bytes.fromhex("130c656477617264733235353139")
+KEY_ROOT, VAULT_ROOT = "talon-root-signing-keys-v1", "talon-root-vault-keys-v1"
+GCM_NONCE_BYTES, GCM_TAG_BITS = 12, 128
+
+ONLY_SIGNING_KEYS: Final[dict[int, ut.Value]] = {
+    ut.CLASS: ut.PRIVATE_KEY_CLASS,
+    ut.KEY_TYPE: ut.EC_KEY_TYPE,
+    ut.SENSITIVE: True,
+    ut.EXTRACTABLE: False,
+}
+ONLY_VAULT_KEYS: Final[dict[int, ut.Value]] = {
+    ut.CLASS: ut.SECRET_KEY_CLASS,
+    ut.KEY_TYPE: ut.AES_KEY_TYPE,
+    ut.SENSITIVE: True,
+    ut.EXTRACTABLE: False,
+}
+
+# python-pkcs11 adds a capability for every one of these unless told to leave it to the token
+_UNSET = {
+    Attribute.ENCRYPT: DEFAULT,
+    Attribute.DECRYPT: DEFAULT,
+    Attribute.WRAP: DEFAULT,
+    Attribute.UNWRAP: DEFAULT,
+    Attribute.SIGN: DEFAULT,
+    Attribute.VERIFY: DEFAULT,
+    Attribute.DERIVE: DEFAULT,
+}
+_LOCKED_IN = {Attribute.TOKEN: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+# The state between birth and wrapping: a session object, which no other process can see
+_NEWBORN = {Attribute.TOKEN: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True}
+SIGNING_KEY = {**_UNSET, **_LOCKED_IN, Attribute.SIGN: True}
+KEK = {**_UNSET, **_LOCKED_IN, Attribute.WRAP: True, Attribute.UNWRAP: True}
+KEK |= {Attribute.ENCRYPT: False, Attribute.DECRYPT: False}
+DEK = {**_UNSET, **_LOCKED_IN, Attribute.ENCRYPT: True, Attribute.DECRYPT: True}
+DEK |= {Attribute.WRAP: False, Attribute.UNWRAP: False}
+
+
+@dataclass
+class Roots:
+    """The handful of objects that live in the token: they wrap and unwrap, nothing else."""
+
+    signing: Any
+    vault: Any
+
+
+class Hsm:
+    """A logged-in session and its roots; every method may raise SignerUnavailable."""
+
+    def __init__(self, config: SignerConfig) -> None:
+        self.module = config.pkcs11_module
+        self.wrap_mechanism = Mechanism(config.wrap_mechanism)
+        with _serialised(config):
+            self._token = pkcs11.lib(self.module).get_token(token_label=config.pkcs11_token)
+            # never closed: closing the session that logged in logs the whole process out
+            self.session = self._token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
+        self.provider = str(self._token.manufacturer_id).strip() or "pkcs11"
+        self.roots: Roots | None = None
+
+    def open_roots(self) -> None:
+        """Find the roots, creating those that are missing; the caller sees to it that only one process does this."""
+        self.roots = Roots(
+            signing=self._root(KEY_ROOT, ONLY_SIGNING_KEYS), vault=self._root(VAULT_ROOT, ONLY_VAULT_KEYS)
+        )
+
+    def _root(self, label: str, unwraps: dict[int, ut.Value]) -> Any:
+        try:
+            return self.find_root(label)
+        except NoSuchKey:
+            ut.create_wrapping_key(self.module, self._token.slot.slot_id, label, unwraps)
+            return self.find_root(label)
+
+    def find_root(self, label: str) -> Any:
+        """A wrapping key by its label; pkcs11's NoSuchKey when there is none."""
+        return self.session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label)
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """Run HSM work; the token's own faults come out as SignerUnavailable, which name only their kind."""
+        try:
+            return work()
+        except PKCS11Error as error:
+            raise SignerUnavailable(f"the HSM failed ({type(error).__name__})") from None
+
+    def wrap(self, root: Any, key: Any) -> bytes:
+        """The wrapped form of an extractable key."""
+        return bytes(root.wrap_key(key, mechanism=self.wrap_mechanism))
+
+    def unwrap(self, root: Any, blob: bytes, template: dict[Attribute, Any], *, ec: bool = False) -> Any:
+        """Load a wrapped key as a session object with exactly these attributes."""
+        return root.unwrap_key(
+            ObjectClass.PRIVATE_KEY if ec else ObjectClass.SECRET_KEY,
+            KeyType.EC if ec else KeyType.AES,
+            blob,
+            mechanism=self.wrap_mechanism,
+            store=False,
+            template=template,
+        )
+
+    def new_signing_pair(self) -> tuple[bytes, Any]:
+        """A fresh secp256k1 pair: the DER EC_POINT, and the private key in its newborn state. Wrap and destroy it."""
+        parameters = self.session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: SECP256K1}, local=True)
+        public, private = parameters.generate_keypair(
+            store=False,
+            public_template={Attribute.TOKEN: False},
+            private_template={**_UNSET, **_NEWBORN, Attribute.SIGN: True},
+        )
+        point = bytes(public[Attribute.EC_POINT])
+        public.destroy()
+        return point, private
+
+    def newborn_signing_key(self, private_key: bytes) -> Any:
+        """An imported private key in its newborn state. Wrap and destroy it."""
+        return self.session.create_object(
+            {
+                Attribute.CLASS: ObjectClass.PRIVATE_KEY,
+                Attribute.KEY_TYPE: KeyType.EC,
+                Attribute.PRIVATE: True,
+                Attribute.SIGN: True,
+                Attribute.EC_PARAMS: SECP256K1,
+                Attribute.VALUE: private_key,
+                **_NEWBORN,
+            }
+        )
+
+    def newborn_aes_key(self, usable_for: dict[Attribute, Any]) -> Any:
+        """A fresh AES-256 key that may be wrapped once and must then be destroyed."""
+        return self.session.generate_key(KeyType.AES, 256, store=False, template={**usable_for, **_NEWBORN})
+
+    def sign_digest(self, key: Any, digest: bytes) -> bytes:
+        """CKM_ECDSA over 32 bytes that this process hashed itself: 64 bytes r‖s."""
+        return bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+
+    def random(self, count: int) -> bytes:
+        """Bytes from the HSM's generator."""
+        return bytes(self.session.generate_random(count * 8))
+
+    def encrypt(self, key: Any, nonce: bytes, context: bytes, plaintext: bytes) -> bytes:
+        """AES-256-GCM: ciphertext and tag, with `context` as associated data."""
+        return bytes(
+            key.encrypt(
+                plaintext,
+                mechanism=Mechanism.AES_GCM,
+                mechanism_param=pkcs11.GCMParams(nonce, context, GCM_TAG_BITS),
+            )
+        )
+
+    def decrypt(self, key: Any, nonce: bytes, context: bytes, ciphertext: bytes) -> bytes:
+        """AES-256-GCM; raises pkcs11's own error when the tag does not fit."""
+        return bytes(
+            key.decrypt(
+                ciphertext,
+                mechanism=Mechanism.AES_GCM,
+                mechanism_param=pkcs11.GCMParams(nonce, context, GCM_TAG_BITS),
+            )
+        )
+
+    def new_jwt_pair(self, kid: str) -> bytes:
+        """An Ed25519 pair that never leaves the token; the DER EC_POINT."""
+        parameters = self.session.create_domain_parameters(
+            KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: ED25519}, local=True
+        )
+        public, _ = parameters.generate_keypair(
+            store=True,
+            mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
+            label=jwt_label(kid),
+            private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+        )
+        return bytes(public[Attribute.EC_POINT])
+
+    def jwt_key(self, kid: str) -> Any:
+        """The private half of a token-signing pair."""
+        return self.session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=jwt_label(kid))
+
+    def sign_eddsa(self, key: Any, message: bytes) -> bytes:
+        """Ed25519 over a message (RFC 8032)."""
+        return bytes(key.sign(message, mechanism=Mechanism.EDDSA))
+
+
+def jwt_label(kid: str) -> str:
+    """The token label of a token-signing pair."""
+    return f"talon-jwt-{kid}"
+
+
+@contextmanager
+def _serialised(config: SignerConfig) -> Iterator[None]:
+    # login rewrites a token file: several processes starting at once fail in 8 to 22 of 100 cases without this
+    with config.lock_file.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)

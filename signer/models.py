@@ -1,0 +1,67 @@
+"""The signer's own tables, in a schema that only its database role may write."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, MetaData, Text, func
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+metadata = MetaData(
+    schema="signer", naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+)
+
+
+class SignerBase(DeclarativeBase):
+    """Tables of the signer hang on a metadata of their own: nothing references across."""
+
+    metadata = metadata
+
+
+class Key(SignerBase):
+    """A signing key: its private half only as a blob wrapped by a root of the token."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    address: Mapped[bytes] = mapped_column(LargeBinary, index=True)
+    origin: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+
+
+class VaultKey(SignerBase):
+    """A vault's key-encryption key, wrapped by a root of its own kind."""
+
+    __tablename__ = "vault_keys"
+
+    vault_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+
+
+class Redemption(SignerBase):
+    """An approval that was turned into a signature: the primary key makes it once."""
+
+    __tablename__ = "redemptions"
+
+    approval_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    agent_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), index=True)
+    key_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
+    kind: Mapped[str] = mapped_column(Text)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    redeemed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+
+
+class JwtKey(SignerBase):
+    """A token-signing key in the HSM, found there by its `kid`; retired ones still verify."""
+
+    __tablename__ = "jwt_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+    retired_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

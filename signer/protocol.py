@@ -1,0 +1,106 @@
+"""Frames on the signer's socket: a length, then JSON. Version 1; bytes travel as base64.
+
+A request is `{"v": 1, "id": n, "op": name, "args": {…}}`, an answer `{"v": 1, "id": n, "ok": {…}}` or
+`{"v": 1, "id": n, "error": code, "detail": text}`. There is no operation that signs a digest somebody else made.
+"""
+
+import asyncio
+import base64
+import binascii
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from guardrails.approval import Approval
+from signer.errors import ProtocolError
+
+VERSION: Final = 1
+# A secret of 5 MiB as base64, with room for what goes around it
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+HEADER_BYTES: Final = 4
+
+
+def encode_frame(message: dict[str, Any]) -> bytes:
+    """One frame: four bytes of length, most significant first, then the JSON."""
+    body = orjson.dumps(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise ProtocolError("the message is too large")
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+async def read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """The next message, or None at the end of the stream; ProtocolError for anything that is not one."""
+    try:
+        header = await reader.readexactly(HEADER_BYTES)
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise ProtocolError("the stream ends inside a header") from None
+        return None
+    length = int.from_bytes(header, "big")
+    if not 2 <= length <= MAX_FRAME_BYTES:
+        raise ProtocolError("a frame of an impossible length")
+    try:
+        message = orjson.loads(await reader.readexactly(length))
+    except asyncio.IncompleteReadError:
+        raise ProtocolError("the stream ends inside a frame") from None
+    except orjson.JSONDecodeError:
+        raise ProtocolError("a frame that is not JSON") from None
+    if not isinstance(message, dict) or message.get("v") != VERSION or type(message.get("id")) is not int:
+        raise ProtocolError("a frame of another protocol")
+    return message
+
+
+def to_text(data: bytes) -> str:
+    """Bytes as base64."""
+    return base64.b64encode(data).decode()
+
+
+def bytes_of(args: dict[str, Any], name: str) -> bytes:
+    """The bytes of an argument; ProtocolError unless it is exact base64."""
+    value = args.get(name)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{name} is missing")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProtocolError(f"{name} is not base64") from None
+
+
+def uuid_of(args: dict[str, Any], name: str) -> UUID:
+    """The UUID of an argument."""
+    try:
+        return UUID(args[name])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise ProtocolError(f"{name} is not a UUID") from None
+
+
+def approval_to_args(approval: Approval) -> dict[str, Any]:
+    """An approval as JSON."""
+    return {
+        "id": str(approval.id),
+        "kind": approval.kind,
+        "agent_id": str(approval.agent_id),
+        "key_id": str(approval.key_id),
+        "digest": to_text(approval.digest),
+        "expires_at": approval.expires_at.isoformat(),
+    }
+
+
+def approval_of(args: dict[str, Any]) -> Approval:
+    """The approval in a request; ProtocolError for anything else."""
+    raw = args.get("approval")
+    if not isinstance(raw, dict):
+        raise ProtocolError("approval is missing")
+    try:
+        return Approval(
+            id=uuid_of(raw, "id"),
+            kind=raw["kind"],
+            agent_id=uuid_of(raw, "agent_id"),
+            key_id=uuid_of(raw, "key_id"),
+            digest=bytes_of(raw, "digest"),
+            expires_at=datetime.fromisoformat(raw["expires_at"]),
+        )
+    except (KeyError, ValueError, TypeError):
+        raise ProtocolError("approval is malformed") from None

@@ -1,13 +1,14 @@
 """Which key an agent may sign with: found in one statement, decided by the same rules as a read."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from tests.support.factories import Robot
 from tests.support.vault_api import Tenant
 from vault.errors import Problem
+from vault.secrets import signing_key
 from vault.secrets.signing_key import SigningKey, find_signing_key
 
 PATH = "keys/anvil-signer"
@@ -135,3 +136,17 @@ async def test_the_newest_version_signs(tenant: Tenant) -> None:
     replaced = await tenant.put(vault_id, PATH, "11" * 32)
     address = str(replaced["metadata"]["address"])
     assert "0x" + (await find(tenant, agent)).address.hex() == address.lower()
+
+
+async def test_the_cost_does_not_grow_with_the_organisation(tenant: Tenant) -> None:
+    """Every table is entered through an index on the caller, the vault or the path: nothing is scanned whole."""
+    async with tenant.database.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.execute(
+            text("EXPLAIN " + signing_key._SELECT.text),
+            {"principal_id": uuid4(), "principal_type": "agent", "org_id": tenant.owner.org_id, "path": PATH},
+        )
+        lines = "\n".join(plan.scalars())
+    assert "Seq Scan" not in lines
+    for index in ("principal_id_vault_id", "vaults_created_by", "secrets_vault_id_path", "pk_secret_versions"):
+        assert index in lines

@@ -46,6 +46,11 @@ async def load_guardrails(connection: AsyncConnection, agent_id: UUID) -> AgentG
     )
 
 
+async def agent_org(connection: AsyncConnection, agent_id: UUID) -> UUID | None:
+    """The organisation an agent belongs to, or belonged to before it was deleted: its history stays readable."""
+    return (await connection.execute(select(Agent.org_id).where(Agent.id == agent_id))).scalar_one_or_none()
+
+
 async def insert_agent(connection: AsyncConnection, values: Mapping[str, Any]) -> AnyRow:
     """Insert one agent and return its row."""
     return (await connection.execute(insert(Agent).values(id=uuid4(), **values).returning(*_COLUMNS))).one()

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from tests.support.factories import make_agent, make_user
 from tests.vault.conftest import Connect
-from vault.agents.repository import load_guardrails
+from vault.agents.repository import agent_org, load_guardrails
 from vault.agents.spent import spent_today_by_agent, spent_today_wei
 from vault.db import Database
 from vault.errors import Problem
@@ -47,6 +47,14 @@ async def test_a_deleted_agent_has_no_limits_to_load(database: Database) -> None
             with pytest.raises(Problem) as refused:
                 await load_guardrails(connection, agent_id)
             assert refused.value.status == 404
+
+
+async def test_a_deleted_agent_still_has_an_organisation(database: Database) -> None:
+    person = await make_user(database)
+    robot = await make_agent(database, person.org_id, deleted_at=datetime.now(UTC))
+    async with database.begin() as connection:
+        assert await agent_org(connection, robot.id) == person.org_id
+        assert await agent_org(connection, uuid4()) is None
 
 
 async def reserve(database: Database, agent_id: UUID, wei: int, state: str, at: datetime) -> None:

@@ -1,0 +1,76 @@
+"""Start anvil: the platform's binary itself, because npm's Node wrapper leaves dead children behind.
+
+Under concurrent senders anvil's automine livelocks, so only unit tests use it; everything else mines a block a
+second with room for thousands of transactions.
+"""
+
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from anvil.errors import AnvilError
+from anvil.rpc import call
+
+CHAIN_ID = 31337
+BLOCK_GAS_LIMIT = 300_000_000
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+NODE_MODULES = Path(__file__).resolve().parent.parent / "node_modules"
+
+SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
+MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def find_binary() -> Path:
+    """The binary that npm installed for this platform; AnvilError when it is not there."""
+    package = f"anvil-{SYSTEMS.get(sys.platform, sys.platform)}-{MACHINES.get(platform.machine().lower(), 'unknown')}"
+    binary = NODE_MODULES / "@foundry-rs" / package / "bin" / ("anvil.exe" if sys.platform == "win32" else "anvil")
+    if not binary.exists():
+        raise AnvilError(f"{package} is not installed: run npm ci, or set TALON_ANVIL_PORT=0 for no local chain")
+    return binary
+
+
+def command(binary: Path, port: int, state_file: Path | None, block_time_s: int | None) -> list[str]:
+    """The command line. `block_time_s` None: a block per transaction; `state_file` survives even SIGKILL."""
+    arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
+    # finality within a few blocks, so that `finalized` means something here
+    arguments += ["--gas-limit", str(BLOCK_GAS_LIMIT), "--slots-in-an-epoch", "1"]
+    if block_time_s is not None:
+        arguments += ["--block-time", str(block_time_s)]
+    if state_file is not None:
+        arguments += ["--state", str(state_file), "--state-interval", "1"]
+    return arguments
+
+
+def start(
+    binary: Path, port: int, state_file: Path | None = None, block_time_s: int | None = 1
+) -> subprocess.Popen[bytes]:
+    """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time."""
+    process = subprocess.Popen(
+        command(binary, port, state_file, block_time_s), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None:
+        try:
+            call(f"http://127.0.0.1:{port}", "eth_chainId")
+        except OSError:
+            if time.monotonic() > deadline:
+                stop(process)
+                raise AnvilError(f"anvil does not answer on port {port}") from None
+            time.sleep(0.02)
+        else:
+            return process
+    raise AnvilError(f"anvil does not start on port {port} (exit status {process.returncode}); is the port taken?")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, so that it writes its state; SIGKILL after STOP_TIMEOUT_S."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

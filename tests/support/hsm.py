@@ -72,7 +72,16 @@ class Hsm:
         """Start a signer process without waiting for it; it dies with this one."""
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "signer", "--config", self.config(**changes)],
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    sys.executable,
+                    "-m",
+                    "signer",
+                    "--config",
+                    self.config(**changes),
+                ],
                 env={
                     "SOFTHSM2_CONF": str(self.token.conf),
                     "PATH": os.environ["PATH"],

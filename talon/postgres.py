@@ -239,12 +239,14 @@ def password_file(directory: Path, password: str) -> Iterator[Path]:
         path.unlink()
 
 
-def write_secret(path: Path, value: str) -> None:
-    """Create a 0600 file that either exists wholly or not at all."""
+def write_secret(path: Path, value: str, uid: int | None = None) -> None:
+    """Create a 0600 file that either exists wholly or not at all, and belongs to `uid` (default: us)."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        if uid is not None:
+            os.fchown(descriptor, uid, uid)
         file.write(value + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -29,6 +29,9 @@ class Settings(BaseModel):
     anvil_port: int = Field(default=8545, ge=0, le=65535)
     anvil_binary: Path | None = None
     database_url: str | None = Field(default=None, repr=False)
+    # roles of their own on an external database; unset, everybody uses the owner's
+    database_app_url: str | None = Field(default=None, repr=False)
+    database_signer_url: str | None = Field(default=None, repr=False)
     redis_url: str | None = Field(default=None, repr=False)
     pkcs11_module: str | None = None
     pkcs11_token: str | None = None

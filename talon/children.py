@@ -1,0 +1,172 @@
+"""What each child is: its command, its environment, its configuration file, and what of the files it may see."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+from anvil.chain import command as anvil_command
+from talon import __version__
+from talon.confine import Confinement
+from talon.layout import NOBODY_ELSE, SEPARATE, Identities, Layout, own
+from talon.postgres import write_secret
+from talon.processes import Child
+from talon.settings import Settings
+from talon.token import ROOT, TokenInfo
+
+PACKAGES = ("talon", "intents", "vault", "signer", "guardrails", "chains")
+PROBE_TIMEOUT_S = 30.0
+ANVIL_CHAIN_ID = 31337
+
+
+@dataclass(frozen=True)
+class Urls:
+    """One database URL per kind of process."""
+
+    owner: str = field(repr=False)
+    app: str = field(repr=False)
+    signer: str = field(repr=False)
+
+
+def program_paths() -> tuple[str, ...]:
+    """What running our Python code takes: interpreter, packages, code."""
+    prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix, sys.prefix))
+    return (*prefixes, *(str(ROOT / package) for package in PACKAGES), str(ROOT / ".tools"))
+
+
+def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
+    """Separate uids where the machine lets us; else one, with a line that says what is lost."""
+    if os.geteuid() != 0:
+        say("warning: not started as root, so all processes share one uid: the API process could read the HSM's PIN")
+        return NOBODY_ELSE
+    layout.create(SEPARATE)
+    paths = tuple(path for path in (*program_paths(), str(layout.run)) if Path(path).exists())
+    probe = Confinement(uid=SEPARATE.app, readable=paths, directory=str(ROOT))
+    command = probe.wrap([sys.executable, "-c", "import psycopg, structlog, talon.settings"])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
+    if done.returncode == 0:
+        return SEPARATE
+    reason = (done.stderr.strip().splitlines() or ["it died"])[-1]
+    say(f"warning: separate uids do not work here ({reason}); all processes run as root")
+    return NOBODY_ELSE
+
+
+class Children:
+    """Makes the children of one instance."""
+
+    def __init__(self, settings: Settings, layout: Layout, identities: Identities) -> None:
+        self.settings, self.layout, self.identities = settings, layout, identities
+
+    def anvil(self, binary: Path) -> Child:
+        """The local chain; SIGTERM at the supervisor's death, so that it still writes its state."""
+        command = anvil_command(binary, self.settings.anvil_port, self.layout.chain / "state.json", block_time_s=1)
+        confinement = Confinement(
+            uid=self.identities.chain,
+            readable=(str(binary.parent),),
+            writable=(str(self.layout.chain),),
+            death_signal=15,
+            directory=str(self.layout.chain),
+        )
+        return self._child("anvil", command, confinement, HOME=str(self.layout.chain))
+
+    def signers(self, urls: Urls, token: TokenInfo, listener: socket.socket) -> list[Child]:
+        """The signer processes; all accept on the one listening socket, which outlives each of them."""
+        pin_file = token.pin_file
+        if token.conf is None:
+            # an operator's file belongs to the operator: hand the signer a copy of its own
+            pin_file = self.layout.run / "signer.pin"
+            write_secret(pin_file, token.pin_file.read_text().strip(), self.identities.signer)
+        lock_file = self.layout.run / "signer.lock"
+        lock_file.touch(mode=0o600)
+        own(lock_file, self.identities.signer)
+        config = {
+            "socket_fd": listener.fileno(),
+            "allowed_uids": sorted({os.geteuid(), self.identities.app or os.geteuid()}),
+            "database_url": urls.signer,
+            "pkcs11_module": token.module,
+            "pkcs11_token": token.label,
+            "pkcs11_pin_file": str(pin_file),
+            "lock_file": str(lock_file),
+        }
+        readable = self._visible(urls.signer)
+        writable: tuple[str, ...] = (str(self.layout.run),)
+        if token.conf is not None:
+            writable = (*writable, str(token.conf.parent))
+        confinement = Confinement(self.identities.signer, (*readable, token.module), writable, directory=str(ROOT))
+        environment = {"SOFTHSM2_CONF": str(token.conf)} if token.conf is not None else {}
+        command = self._python("signer", self._write_config("signer", config, self.identities.signer))
+        return [
+            self._child(f"signer-{number}", command, confinement, listener.fileno(), **environment)
+            for number in range(1, self.settings.signers + 1)
+        ]
+
+    def apis(self, urls: Urls, listener: socket.socket) -> list[Child]:
+        """The API processes; they share one listening socket, so that none of them is a single point."""
+        path = self._write_config("api", self._app_config(urls), self.identities.app)
+        command = [*self._python("talon.api", path), "--fd", str(listener.fileno())]
+        confinement = self._app_confinement(urls)
+        return [
+            self._child(f"api-{number}", command, confinement, listener.fileno())
+            for number in range(1, self.settings.workers + 1)
+        ]
+
+    def worker(self, urls: Urls) -> Child:
+        """The worker."""
+        path = self._write_config("worker", self._app_config(urls), self.identities.app)
+        return self._child("worker", self._python("talon.worker", path), self._app_confinement(urls))
+
+    def _app_config(self, urls: Urls) -> dict[str, Any]:
+        settings = self.settings
+        rpc_urls = dict(settings.rpc_urls)
+        if settings.anvil_port:
+            rpc_urls.setdefault(ANVIL_CHAIN_ID, [f"http://127.0.0.1:{settings.anvil_port}"])
+        return {
+            "database_url": urls.app,
+            "signer_socket": str(self.layout.signer_socket),
+            "redis_url": settings.redis_url,
+            "rpc_urls": {str(chain_id): endpoints for chain_id, endpoints in rpc_urls.items()},
+            "public_url": settings.public_url or settings.base_url,
+            "host": settings.host,
+            "port": settings.port,
+            "trusted_proxies": list(settings.trusted_proxies),
+            "version": __version__,
+            "log_level": settings.log_level,
+        }
+
+    def _app_confinement(self, urls: Urls) -> Confinement:
+        readable = (*self._visible(urls.app), str(self.layout.run), str(self.layout.signer_socket.parent.parent))
+        return Confinement(self.identities.app, readable, directory=str(ROOT))
+
+    def _visible(self, url: str) -> tuple[str, ...]:
+        host = make_url(url).query.get("host", "")
+        sockets = (host,) if isinstance(host, str) and host.startswith("/") else ()
+        return tuple(path for path in (*program_paths(), *sockets) if Path(path).exists())
+
+    def _write_config(self, name: str, config: dict[str, Any], uid: int | None) -> Path:
+        path = self.layout.config(name)
+        write_secret(path, json.dumps(config), uid if os.geteuid() == 0 else None)
+        return path
+
+    def _python(self, module: str, config: Path) -> list[str]:
+        return [sys.executable, "-m", module, "--config", str(config)]
+
+    def _child(
+        self, name: str, command: list[str], confinement: Confinement, *descriptors: int, **environment: str
+    ) -> Child:
+        # nothing of our own environment: it may hold passwords
+        basic = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return Child(
+            name, command, confinement, self.layout.logs / f"{name}.log", {**basic, **environment}, descriptors
+        )

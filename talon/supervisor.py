@@ -1,0 +1,253 @@
+"""The supervisor: starts the embedded parts and the processes, keeps them alive, and stops them all in order.
+
+Synchronous and single-threaded on purpose: children die with the thread that started them, so this has to be the
+main one. Times in seconds.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy import make_url
+
+from anvil.chain import find_binary
+from talon.children import Children, Urls, choose_identities
+from talon.layout import Layout, own
+from talon.migrate import upgrade
+from talon.postgres import EmbeddedPostgres
+from talon.processes import Child, stop_all
+from talon.settings import Settings
+from talon.token import TokenInfo, init_token
+from vault.auth.service import create_first_user
+from vault.db import Database
+from vault.networks.service import seed_chains
+
+READY_TIMEOUT_S = 90.0
+HEALTH_TIMEOUT_S = 5.0
+TICK_S = 0.1
+# the API finishes its requests within 10 s
+STOP_APP_S = 12.0
+STOP_REST_S = 6.0
+BACKLOG = 2048
+
+
+class SupervisorError(Exception):
+    """Talon cannot start or go on; the text is for the operator."""
+
+
+class StopRequested(BaseException):
+    """SIGINT or SIGTERM came: raised in the main thread, wherever it is."""
+
+
+class Supervisor:
+    """One running instance. `say` gets the lines for the operator."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings, self.say = settings, say
+        self.layout = Layout(settings.home.absolute())
+        self.postgres: EmbeddedPostgres | None = None
+        self.children: list[Child] = []
+
+    def run(self) -> None:
+        """Start, say `ready URL`, keep alive until SIGINT or SIGTERM, stop. SupervisorError, ChildKeepsDying."""
+        with stop_signals(), home_lock(self.layout.home):
+            try:
+                self.start()
+                self.say(f"ready {self.settings.base_url}")
+                while True:
+                    self.tend()
+            except StopRequested:
+                self.say("stopping")
+            finally:
+                self.stop()
+
+    def start(self) -> None:
+        """Bring everything up; returns when /v1/health answers healthy."""
+        settings, layout = self.settings, self.layout
+        # 1. Ports first: the cheapest thing to fail on.
+        api_listener = self._listen_tcp()
+        identities = choose_identities(layout, self.say)
+        layout.create(identities)
+        make = Children(settings, layout, identities)
+        # 2. The embedded parts.
+        if settings.anvil_port:
+            self._launch(make.anvil(settings.anvil_binary or find_binary()))
+        token = self._token(identities.signer)
+        urls = self._database()
+        # 3. The schema, before anybody looks at it.
+        self._migrate(urls)
+        # 4. The processes; the signer's socket is ours, so it survives a signer.
+        signer_listener = self._listen_unix(identities.app)
+        for child in (*make.signers(urls, token, signer_listener), *make.apis(urls, api_listener), make.worker(urls)):
+            self._launch(child)
+        # 5. First inhabitants.
+        asyncio.run(self._populate(urls))
+        self._wait_until_healthy()
+
+    def tend(self) -> None:
+        """One round: restart what died. ChildKeepsDying when that is hopeless."""
+        changed = False
+        if self.postgres is not None and self.postgres.pid is None:
+            self.say("postgres died; restarting")
+            self.postgres.start()
+            changed = True
+        for child in self.children:
+            if (status := child.died()) is not None:
+                changed = True
+                child.plan_restart(status)
+            if child.restart_at is not None and child.restart_at <= time.monotonic():
+                self.say(f"{child.name} died; restarting")
+                child.start()
+                changed = True
+        if changed:
+            self._write_pids()
+        time.sleep(TICK_S)
+
+    def stop(self) -> None:
+        """Stop all in order: who takes requests first, who holds data last. Bounded by the sum of the timeouts."""
+        app = [child for child in self.children if child.name.startswith(("api", "worker"))]
+        stop_all(app, STOP_APP_S)
+        stop_all([child for child in self.children if child not in app], STOP_REST_S)
+        if self.postgres is not None:
+            self.postgres.stop()
+        self.layout.pids.unlink(missing_ok=True)
+
+    def _launch(self, child: Child) -> None:
+        self.children.append(child)
+        child.start()
+        self._write_pids()
+
+    def _write_pids(self) -> None:
+        pids: dict[str, list[int]] = {"supervisor": [os.getpid()]}
+        if self.postgres is not None and self.postgres.pid:
+            pids["postgres"] = [self.postgres.pid]
+        for child in self.children:
+            if child.pid is not None:
+                pids.setdefault(child.name.split("-")[0], []).append(child.pid)
+        fresh = self.layout.pids.with_suffix(".new")
+        fresh.write_text(json.dumps(pids))
+        fresh.rename(self.layout.pids)
+
+    def _listen_tcp(self) -> socket.socket:
+        host, port = self.settings.host, self.settings.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise SupervisorError(f"cannot listen on {host}:{port}: {error.strerror} (set TALON_PORT)") from error
+
+    def _listen_unix(self, app_uid: int | None) -> socket.socket:
+        path = self.layout.signer_socket
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        own(path, app_uid)
+        listener.listen(BACKLOG)
+        return listener
+
+    def _token(self, uid: int | None) -> TokenInfo:
+        settings = self.settings
+        if settings.pkcs11_module is None:
+            return init_token(self.layout.token, uid=uid)
+        if settings.pkcs11_token is None or settings.pkcs11_pin_file is None:
+            raise SupervisorError("TALON_PKCS11_MODULE also needs TALON_PKCS11_TOKEN and TALON_PKCS11_PIN_FILE")
+        pin_file = settings.pkcs11_pin_file.absolute()
+        return TokenInfo(
+            settings.pkcs11_module, settings.pkcs11_token, pin_file, None, self.layout.run / "signer.lock"
+        )
+
+    def _database(self) -> Urls:
+        settings = self.settings
+        if settings.database_url is None:
+            self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir)
+            urls = self.postgres.start()
+            self._write_pids()
+            return Urls(urls.owner, urls.app, urls.signer)
+        owner = with_driver(settings.database_url)
+        if settings.database_app_url is None or settings.database_signer_url is None:
+            self.say("warning: every process uses TALON_DATABASE_URL; set TALON_DATABASE_APP_URL and")
+            self.say("         TALON_DATABASE_SIGNER_URL to two other roles, so that the database separates them")
+            return Urls(owner, owner, owner)
+        return Urls(owner, with_driver(settings.database_app_url), with_driver(settings.database_signer_url))
+
+    def _migrate(self, urls: Urls) -> None:
+        app, signer = make_url(urls.app).username, make_url(urls.signer).username
+        separate = urls.app != urls.owner
+        upgrade(urls.owner, app if separate else None, signer if separate else None)
+
+    async def _populate(self, urls: Urls) -> None:
+        """The first human and the default chains; both leave alone what is there already."""
+        settings = self.settings
+        database = Database(urls.app, pool_size=2)
+        password = settings.admin_password or secrets.token_urlsafe(18)
+        created = await create_first_user(database, settings.admin_email, password)
+        async with database.begin() as connection:
+            url = f"http://127.0.0.1:{settings.anvil_port}" if settings.anvil_port else None
+            await seed_chains(connection, with_anvil=url is not None, anvil_rpc_url=url)
+        await database.close()
+        if created and settings.admin_password is None:
+            self.say(f"first human: {settings.admin_email}, password {password} (shown once)")
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._healthy():
+            self.tend()
+            if time.monotonic() > deadline:
+                raise SupervisorError(f"not healthy after {READY_TIMEOUT_S:.0f} s; see {self.layout.logs}")
+
+    def _healthy(self) -> bool:
+        address = self.settings.base_url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=HEALTH_TIMEOUT_S)
+        try:
+            connection.request("GET", "/v1/health")
+            answer = connection.getresponse()
+            return answer.status == 200 and json.loads(answer.read()).get("status") == "healthy"
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def with_driver(url: str) -> str:
+    """A PostgreSQL URL for SQLAlchemy with psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def home_lock(home: Path) -> Iterator[None]:
+    """One supervisor per home; the lock ends with the process, however it ends."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SupervisorError(f"another Talon runs on {home}") from None
+        yield
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into StopRequested; further ones change nothing, stopping is bounded."""
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: None)
+        raise StopRequested
+
+    before = {each: signal.signal(each, request) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

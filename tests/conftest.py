@@ -1,0 +1,15 @@
+"""Fixtures of the whole run."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.instance import Running, start_instance
+
+
+@pytest.fixture(scope="session")
+async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One running Talon, with two API processes, that all stories share."""
+    running = await start_instance(tmp_path_factory.mktemp("talon"), {"TALON_WORKERS": "2"})
+    yield running
+    await running.stop()

@@ -1,0 +1,34 @@
+"""A whole running Talon for tests: the product's own start, on a temporary home and free ports."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from talon.instance import Instance
+
+
+class Running(Instance):
+    """An instance as asynchronous tests use it."""
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._shut_down)
+
+    async def healthy(self) -> bool:
+        """Whether the API answers and finds everything well."""
+        async with httpx.AsyncClient(base_url=self.base_url, timeout=5) as http:
+            try:
+                answer = await http.get("/v1/health")
+            except httpx.HTTPError:
+                return False
+        return answer.status_code == 200 and answer.json()["status"] == "healthy"
+
+
+async def start_instance(home: Path, environment: Mapping[str, str] | None = None) -> Running:
+    """Start on `home`, with further TALON_* variables; the event loop goes on meanwhile."""
+    running = Running(home, environment or {})
+    # it dies with the thread that starts it, so it is this one; the waiting may be anybody's
+    running.launch()
+    await asyncio.to_thread(running.wait_ready)
+    return running

@@ -105,8 +105,9 @@ class Store:
                 upsert(Key)
                 .values(id=key.id, wrapped=key.wrapped, public_key=key.public_key, address=key.address, origin=origin)
                 .on_conflict_do_nothing()
+                .returning(Key.id)
             )
-            return made.rowcount == 1
+            return made.first() is not None
 
     def vault_key(self, vault_id: UUID, version: int | None = None) -> tuple[int, bytes] | None:
         """A vault's wrapped key: the named version, or the newest."""
@@ -121,9 +122,12 @@ class Store:
         """Keep a vault's key; False when that version exists."""
         with self._connected() as connection:
             made = connection.execute(
-                upsert(VaultKey).values(vault_id=vault_id, version=version, wrapped=wrapped).on_conflict_do_nothing()
+                upsert(VaultKey)
+                .values(vault_id=vault_id, version=version, wrapped=wrapped)
+                .on_conflict_do_nothing()
+                .returning(VaultKey.version)
             )
-            return made.rowcount == 1
+            return made.first() is not None
 
     def jwt_keys(self) -> list[tuple[str, bytes, bool]]:
         """kid, public key and whether retired, newest first; at most 100."""

@@ -34,7 +34,7 @@ _PREFIXES: Final = ("execution reverted: ", "execution reverted", "vm exception 
 
 
 def decode_revert(data: bytes, message: str = "") -> str:
-    """The reason in revert data: the text of Error(string), Panic(uint256) in words, a custom error as selector and data.
+    """The reason in revert data: Error(string)'s text, Panic(uint256) in words, a custom error as selector and data.
 
     Without data, what the node says in `message`; never empty.
     """

@@ -1,0 +1,86 @@
+"""What a simulation says, and how a node's refusal reads as one. [pure]"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from chains.errors import RpcRefused, RpcUnavailable
+from chains.reverts import clean
+from chains.send_errors import SendOutcome, classify
+
+# The machine-readable names of the refusals people meet
+_REFUSALS: Final = (
+    (re.compile(r"insufficient.?(funds|balance)|overshot", re.IGNORECASE), "INSUFFICIENT_FUNDS"),
+    (re.compile(r"intrinsic|floor data gas", re.IGNORECASE), "INTRINSIC_GAS_TOO_LOW"),
+    (re.compile(r"gas", re.IGNORECASE), "GAS"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """One holder's change in one currency, in its smallest unit; `token` is None for the native coin.
+
+    The transaction's own fee is not in it.
+    """
+
+    address: bytes
+    token: bytes | None
+    token_symbol: str
+    before: int
+    after: int
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What a call would do; `method` says how that is known, and what is not.
+
+    "reverted": the contract says no, and why; "error": it cannot even be executed (no funds, too little gas).
+    `gas_limit` is what to give it, set on success only.
+    """
+
+    status: Literal["success", "reverted", "error"]
+    gas_used: int
+    revert_reason: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    balance_changes: list[BalanceChange] = field(default_factory=list)
+    method: str = ""
+    gas_limit: int | None = None
+
+
+def recommended_gas(result: SimulationResult) -> int:
+    """A gas limit with which the simulated call went through, with room; ValueError unless it succeeded."""
+    if result.gas_limit is None:
+        raise ValueError("no gas limit is known for a call that does not succeed")
+    return result.gas_limit
+
+
+def reverted(reason: str, gas_used: int, method: str) -> SimulationResult:
+    """The execution itself failed, for `reason`."""
+    return SimulationResult(
+        status="reverted",
+        gas_used=gas_used,
+        revert_reason=reason,
+        error_code="EXECUTION_REVERTED",
+        error=f"execution reverted: {reason}",
+        method=method,
+    )
+
+
+def cannot_start(code: str, error: str, method: str) -> SimulationResult:
+    """The execution never began; `code` is for programs, `error` for people."""
+    return SimulationResult(status="error", gas_used=0, error_code=code, error=error, method=method)
+
+
+def from_refusal(refused: RpcRefused, method: str, prior: Sequence[object]) -> SimulationResult:
+    """The node's reason why a call cannot start, possibly because of `prior` before it.
+
+    RpcUnavailable for what is not about the call but the node's own trouble: that must not count against the call.
+    """
+    if classify(refused.code, refused.message) is not SendOutcome.REFUSED:
+        raise RpcUnavailable(f"the node cannot simulate: {clean(refused.message)}") from refused
+    code = next((code for pattern, code in _REFUSALS if pattern.search(refused.message)), "REFUSED")
+    behind = f" (behind {len(prior)} earlier transactions of this wallet)" if prior else ""
+    return cannot_start(code, f"{clean(refused.message)}{behind}", method)

@@ -5,6 +5,8 @@ No lock is held here and nothing is written (steps 3 to 5 of the way of a transa
 
 from dataclasses import dataclass, replace
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from chains.chain import Chain
 from chains.fees import DynamicFees, LegacyFees, choose_fees
 from chains.quote import Quote, quote
@@ -18,7 +20,8 @@ from guardrails.outcome import Allowed, Denied
 from intents import budget, prior
 from intents.draft import Draft
 from vault.admin.settings import get_setting
-from vault.agents.repository import AgentGuardrails, load_guardrails
+from vault.agents.guardrails import AgentGuardrails
+from vault.agents.repository import load_guardrails
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import Problem, forbidden, not_found, unprocessable
@@ -128,7 +131,7 @@ async def read_grounds(context: Context, caller: Caller, draft: Draft) -> Ground
     return Grounds(key, limits, spent_wei, calls, required != "false")
 
 
-async def limits_of(connection: object, guardrails: AgentGuardrails, chain: Chain) -> Limits:
+async def limits_of(connection: AsyncConnection, guardrails: AgentGuardrails, chain: Chain) -> Limits:
     """The agent's guardrails in the form the rules read; an empty list is unrestricted, as the contract says."""
     allowed: frozenset[int] | None = None
     if guardrails.allowed_chains:

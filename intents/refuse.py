@@ -46,7 +46,7 @@ async def simulation_failed(
     now = datetime.now(UTC)
     columns = intent_columns(caller, prepared, uuid4())
     reason = reason_of(prepared.simulation)
-    row = {column.name: None for column in models.Transaction.__table__.columns}
+    row: dict[str, Any] = {column.name: None for column in models.Transaction.__table__.columns}
     row |= columns | {
         "status": Status.SIMULATION_FAILED.value,
         "error_message": reason,

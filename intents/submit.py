@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from chains.rpc import SendResult
 from intents import broadcast, idempotency, read, refuse, view
 from intents.commit import Committed, commit
 from intents.draft import Draft
@@ -64,7 +65,7 @@ async def submit(
     return await finish(context, prepared, committed, await sending)
 
 
-async def finish(context: Context, prepared: Prepared, committed: Committed, result: broadcast.SendResult) -> Answer:
+async def finish(context: Context, prepared: Prepared, committed: Committed, result: SendResult) -> Answer:
     """Step 8's end: the answer is 201 from here on, even if the database has gone away meanwhile."""
     row = dict(committed.row)
     row["error_message"] = broadcast.explain(result)

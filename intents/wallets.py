@@ -4,7 +4,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains import nonces
+from chains.errors import NonceInFlight
 from intents.status import OCCUPYING
+from vault.errors import conflict
 
 _LOCK = text("""
     SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address FOR UPDATE
@@ -44,7 +46,7 @@ async def choose_nonce(
 ) -> int:
     """The nonce to sign with, under the wallet's lock: the next free one, or a requested one that may be used.
 
-    Raises `chains.errors.BadNonce` when the requested one skips, is used up, or is in flight.
+    Raises `chains.errors.BadNonce` (422) when the requested one skips or is used up, 409 when it is in flight.
     """
     free = nonces.next_nonce(tracked, pending)
     if requested is None:
@@ -55,7 +57,10 @@ async def choose_nonce(
             {"chain_id": chain_id, "address": address, "nonce": requested, "occupying": list(OCCUPYING)},
         )
     ).first()
-    nonces.check_explicit(requested, free, mined, taken is not None)
+    try:
+        nonces.check_explicit(requested, free, mined, taken is not None)
+    except NonceInFlight as error:
+        raise conflict(str(error)) from None
     return requested
 
 

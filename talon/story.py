@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from eth_abi import encode
-from eth_utils import function_signature_to_4byte_selector, to_checksum_address
+from eth_abi.abi import encode
+from eth_utils.abi import function_signature_to_4byte_selector
+from eth_utils.address import to_checksum_address
 
 from anvil.contracts import artifact
 
@@ -164,7 +165,8 @@ class Story:
 
     def submit(self, body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
         """A submission that must be accepted."""
-        return self.expect(201, self.intent(body, key))
+        accepted: dict[str, Any] = self.expect(201, self.intent(body, key))
+        return accepted
 
     def intent(self, body: dict[str, Any], key: str | None = None) -> httpx.Response:
         """A submission by the agent, on the local chain unless the body says otherwise."""

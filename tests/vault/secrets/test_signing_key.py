@@ -150,3 +150,18 @@ async def test_the_cost_does_not_grow_with_the_organisation(tenant: Tenant) -> N
     assert "Seq Scan" not in lines
     for index in ("principal_id_vault_id", "vaults_created_by", "secrets_vault_id_path", "pk_secret_versions"):
         assert index in lines
+
+
+async def test_a_deleted_key_does_not_come_back_with_its_path(tenant: Tenant) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.grant(vault_id, agent)
+    made = await place_key(tenant, vault_id)
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}/secrets/{PATH}"
+    await http.delete(url)
+    await tenant.put(vault_id, PATH, "22" * 32)
+    await tenant.rows(
+        "UPDATE secret_versions SET disabled_at = now() WHERE secret_id = :id AND version = 2 RETURNING 1",
+        id=made["id"],
+    )
+    assert await refused(tenant, agent) == 404
+    assert (await http.get(url)).status_code == 410

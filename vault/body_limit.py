@@ -1,8 +1,14 @@
-"""ASGI middleware in front of everything: bounded bodies, and no bytes in a path that text cannot hold."""
+"""ASGI middleware in front of everything: bodies bounded in size, time and depth, and no addresses that are no text.
+
+The depth matters: Python's own JSON parser recurses in C up to the interpreter's recursion limit, and libraries
+raise that limit (py_ecc, which eth-account imports, to 100,000). A body of that many brackets then overflows the
+stack and kills the process, credentials or not. orjson refuses more than 1,024 levels, so it goes first.
+"""
 
 import asyncio
 from urllib.parse import unquote_to_bytes
 
+import orjson
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,9 +59,12 @@ class BodyLimit:
             raise self._too_large()
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._read(receive)
+                body = await self._read(receive)
         except TimeoutError:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
+        if body and b"json" in headers.get(b"content-type", b"json").lower():
+            _check_json(body)
+        return body
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []
@@ -84,6 +93,13 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replayed
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise bad_request("The body is not valid JSON") from None
 
 
 def _check_target(scope: Scope) -> None:

@@ -53,7 +53,7 @@ async def request(
 
 
 async def test_a_body_at_the_limit_arrives_whole() -> None:
-    assert (await request([b"abc", b"de"], limit=5)).body == b"abcde"
+    assert (await request([b'"ab', b'c"'], limit=5)).body == b'"abc"'
 
 
 async def test_one_byte_more_is_413_however_it_is_sent() -> None:
@@ -81,4 +81,21 @@ async def test_bytes_that_are_no_text_are_refused_in_addresses(path: bytes, quer
 
 
 async def test_encoded_slashes_and_umlauts_are_fine_in_addresses() -> None:
-    assert (await request([b"x"], path=b"/v1/secrets/a%2Fb%C3%BC", query=b"to=a%40b.de")).body == b"x"
+    assert (await request([b"1"], path=b"/v1/secrets/a%2Fb%C3%BC", query=b"to=a%40b.de")).body == b"1"
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": NaN}', b'{"a": "\xff"}'])
+async def test_json_that_would_overflow_the_stack_or_is_none_never_reaches_the_parser(body: bytes) -> None:
+    for headers in (
+        {"content-type": "application/json", "content-length": "1"},
+        {"content-type": "application/merge-patch+JSON", "content-length": "1"},
+        {"content-length": "1"},
+    ):
+        exchange = await request([body], headers)
+        assert exchange.status == 400
+        assert exchange.body is None
+
+
+async def test_a_body_that_does_not_say_it_is_json_is_not_read_as_json() -> None:
+    exchange = await request([b"["], {"content-type": "text/plain", "content-length": "1"})
+    assert exchange.body == b"["

@@ -14,14 +14,14 @@ from sqlalchemy import make_url
 
 from anvil.chain import command as anvil_command
 from talon import __version__
+from talon.bootstrap import PACKAGES, ROOT
 from talon.confine import Confinement
 from talon.layout import NOBODY_ELSE, SEPARATE, Identities, Layout, own
 from talon.postgres import write_secret
 from talon.processes import Child
 from talon.settings import Settings
-from talon.token import ROOT, TokenInfo
+from talon.token import TokenInfo
 
-PACKAGES = ("talon", "intents", "vault", "signer", "guardrails", "chains")
 PROBE_TIMEOUT_S = 30.0
 ANVIL_CHAIN_ID = 31337
 

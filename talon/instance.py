@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from talon.bootstrap import ROOT
 from talon.confine import Confinement
 from talon.layout import Layout
 from talon.ports import free_ports
 from talon.postgres import PORT
 from talon.roles import DATABASE, OWNER
-from talon.token import ROOT, find_module
+from talon.token import find_module
 
 START_TIMEOUT_S = 120.0
 # longer than the supervisor's own bounds together

@@ -13,22 +13,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from talon.bootstrap import find_softhsm
 from talon.postgres import write_secret
 
 LABEL = "talon"
 INIT_TIMEOUT_S = 60.0
-ROOT = Path(__file__).resolve().parent.parent
-
-MODULE_PLACES = (
-    # unpacked by the set-up where it may not install
-    *(str(path) for path in sorted((ROOT / ".tools").glob("usr/lib/*/softhsm/libsofthsm2.so"))),
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib64/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-)
 
 
 class TokenError(Exception):
@@ -48,9 +37,8 @@ class TokenInfo:
 
 def find_module() -> str:
     """The path of libsofthsm2.so; TokenError when it is not installed."""
-    for place in MODULE_PLACES:
-        if Path(place).exists():
-            return place
+    if found := find_softhsm():
+        return found
     raise TokenError("SoftHSM2 is not installed: apt-get install softhsm2 (or set TALON_PKCS11_MODULE)")
 
 

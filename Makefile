@@ -1,0 +1,35 @@
+# Everything a person types. Each target first sets up what it needs (see talon/bootstrap.py); the second time
+# that takes no noticeable time.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test soak serve bench check
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+setup: ## install what is missing, into this directory
+	@command -v $(PYTHON) >/dev/null || { echo "please install Python 3.11 or newer (Debian: apt-get install python3)"; exit 1; }
+	@$(PYTHON) -m talon.bootstrap
+
+demo: setup ## the main job, end to end on a local chain, in a dozen lines
+	@$(BIN)/python -m talon.demo
+
+test: check ## every test, against the real parts
+	@$(BIN)/python -m pytest -m "not soak"
+
+soak: setup ## the long tests: crash, race and model runs at full length
+	@TALON_SOAK=1 $(BIN)/python -m pytest -m soak
+
+serve: setup ## API, local chain and workers in the foreground; Ctrl-C stops all
+	@exec $(BIN)/python -m talon.main serve
+
+bench: setup ## the benchmark: JSON lines, then a table
+	@$(BIN)/python -m talon.bench
+
+check: setup ## formatter, linter, types, import rules
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff . 2>&1 | head -40; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache

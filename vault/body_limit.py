@@ -62,7 +62,9 @@ class BodyLimit:
                 body = await self._read(receive)
         except TimeoutError:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
-        if body and b"json" in headers.get(b"content-type", b"json").lower():
+        # Every value counts: which of two headers the application believes is not known here.
+        types = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
+        if body and (not types or any(b"json" in each for each in types)):
             _check_json(body)
         return body
 

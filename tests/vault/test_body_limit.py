@@ -26,7 +26,7 @@ class Exchange:
 
 async def request(
     chunks: list[bytes],
-    headers: dict[str, str] | None = None,
+    headers: dict[str, str] | list[tuple[str, str]] | None = None,
     path: bytes = b"/v1",
     query: bytes = b"",
     gone: bool = False,
@@ -46,7 +46,8 @@ async def request(
 
     exchange = Exchange()
     given = headers or {"transfer-encoding": "chunked"}
-    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    pairs = given.items() if isinstance(given, dict) else given
+    raw = [(name.encode(), value.encode()) for name, value in pairs]
     scope = {"type": "http", "raw_path": path, "query_string": query, "headers": raw}
     await BodyLimit(exchange.application, **limits)(scope, receive, exchange.send)
     return exchange
@@ -90,6 +91,7 @@ async def test_json_that_would_overflow_the_stack_or_is_none_never_reaches_the_p
         {"content-type": "application/json", "content-length": "1"},
         {"content-type": "application/merge-patch+JSON", "content-length": "1"},
         {"content-length": "1"},
+        [("content-type", "application/json"), ("content-type", "text/plain"), ("content-length", "1")],
     ):
         exchange = await request([body], headers)
         assert exchange.status == 400

@@ -73,7 +73,7 @@ def enter_private_view(libc: ctypes.CDLL, uid: int, readable: list[str], writabl
     covers = {cover for target in wanted if (cover := first_closed(target, uid)) is not None}
     covers = {c for c in covers if not any(c != other and inside(c, other) for other in covers)}
     for cover in covers:
-        mount(libc, "tmpfs", cover, MS_NOSUID | MS_NODEV, "tmpfs", b"mode=0711,size=256k")
+        mount(libc, "tmpfs", cover, MS_NOSUID | MS_NODEV, "tmpfs", b"mode=0755,size=256k")
     # outer paths first, so that an inner one is not hidden by them
     for target, (source, may_write) in sorted(wanted.items()):
         if not any(inside(target, cover) for cover in covers):
@@ -108,7 +108,8 @@ def make_place(target: str, directory: bool) -> None:
     missing = [p for p in reversed(Path(target).parents) if not p.exists()]
     for parent in missing:
         parent.mkdir()
-        parent.chmod(0o711)
+        # readable too: the interpreter lists the directories that it imports from
+        parent.chmod(0o755)
     if directory:
         Path(target).mkdir()
     else:

@@ -100,6 +100,7 @@ class Instance:
             "TALON_ADMIN_EMAIL": self.admin_email,
             "TALON_ADMIN_PASSWORD": self.admin_password,
         }
+        self.lines, self._said = [], queue.SimpleQueue()
         confinement = Confinement(death_signal=signal.SIGTERM, directory=str(ROOT))
         self.process = subprocess.Popen(
             confinement.wrap([sys.executable, "-m", "talon.main", "serve"]),

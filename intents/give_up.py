@@ -26,8 +26,8 @@ from intents.status import IN_FLIGHT, Status
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import Problem, conflict, unavailable
-from vault.networks.service import resolve_chain
+from vault.errors import Problem, conflict, not_found, unavailable
+from vault.networks.service import load_chain
 
 FILLER_GAS = 21_000
 
@@ -48,7 +48,10 @@ async def give_up(
     assert found.signed_tx is not None
     original, _ = decode_signed(found.signed_tx)
     async with context.database.begin() as connection:
-        chain = await resolve_chain(connection, found.row["chain_id"])
+        # also a disabled or removed chain: what was signed there is seen through
+        chain = await load_chain(connection, found.row["chain_id"])
+    if chain is None:
+        raise not_found("The chain of this transaction is no longer known")
     client = context.chains.for_chain(chain)
     address = bytes(found.row["wallet_address"])
     now = await quote(client, address)

@@ -88,6 +88,8 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     is not raised: it is `simulation.status`.
     """
     grounds = await read_grounds(context, caller, draft)
+    # what can be decided without the chain is decided before asking it
+    check(draft, grounds.limits, grounds.spent_wei, gas_cost_wei=0)
     client = context.chains.for_chain(draft.chain)
     now = await quote(client, grounds.key.address)
     fees = choose_fees(draft.fees, now.fee_quote)

@@ -41,19 +41,25 @@ async def simulate_bundle(context: Context, caller: Caller, drafts: list[Draft])
         found = await read_grounds(context, caller, draft)
         grounds.append(replace(found, spent_wei=found.spent_wei + spent_wei))
         spent_wei += draft.value_wei
+    for draft, ground in zip(drafts, grounds, strict=True):
+        await _check(context, caller, draft, ground, gas_cost_wei=0)
     client = context.chains.for_chain(drafts[0].chain)
     now = await quote(client, grounds[0].key.address)
     for draft, ground in zip(drafts, grounds, strict=True):
-        gas_cost_wei = (draft.gas_limit or TRANSFER_GAS) * fee_cap(choose_fees(draft.fees, now.fee_quote))
-        try:
-            check(draft, ground.limits, ground.spent_wei, gas_cost_wei)
-        except Denial as denial:
-            await refuse.denied(context, caller, draft, denial, "simulate")
-            raise
+        cap = fee_cap(choose_fees(draft.fees, now.fee_quote))
+        await _check(context, caller, draft, ground, gas_cost_wei=(draft.gas_limit or TRANSFER_GAS) * cap)
     calls = [call_of(draft, ground.key) for draft, ground in zip(drafts, grounds, strict=True)]
     results = await chain.simulate_bundle(client, calls, grounds[0].prior)
     await _audit(context, caller, drafts, results)
     return {"simulations": [response(result) for result in results]}
+
+
+async def _check(context: Context, caller: Caller, draft: Draft, ground: Grounds, gas_cost_wei: int) -> None:
+    try:
+        check(draft, ground.limits, ground.spent_wei, gas_cost_wei)
+    except Denial as denial:
+        await refuse.denied(context, caller, draft, denial, "simulate")
+        raise
 
 
 async def _audit(

@@ -42,6 +42,7 @@ class Store:
             pool_size=2,
             max_overflow=0,
             pool_timeout=5,
+            hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             connect_args={
                 "connect_timeout": 3,

@@ -78,7 +78,7 @@ class Story:
                     "tx_allowed_chains": ["anvil"],
                     "tx_to_allowlist": [FRIEND, self.token, self.reverter],
                     "tx_max_value_eth": "1",
-                    "tx_daily_limit_eth": "2.5",
+                    "tx_daily_limit_eth": "2.4",
                 },
             ),
         )
@@ -99,7 +99,7 @@ class Story:
         exchanged = self.expect(200, self.http.post("/v1/auth/agent-token", json={"api_key": created["api_key"]}))
         self.agent = {"Authorization": f"Bearer {exchanged['access_token']}"}
         self.say(f"A human put a key into the HSM (wallet {self.wallet}) and gave an agent these limits:")
-        self.say("    chain anvil, three destinations, at most 1 ETH a transaction and 2.5 ETH in 24 hours.")
+        self.say("    chain anvil, three destinations, at most 1 ETH a transaction and 2.4 ETH in 24 hours.")
 
     def transfers(self) -> None:
         """A legacy and a 1559 transfer, each followed to its block."""

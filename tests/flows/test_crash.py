@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from tests.flows.test_nonces import assert_mined_once
-from tests.support.faulty_rpc import FaultyRpc
+from tests.support.faulty_rpc import Delay, FaultyRpc
 from tests.support.instance import Running, start_instance
 from tests.support.world import SOAK, Agent, Wallet, World, address, until
 
@@ -109,7 +109,8 @@ async def test_the_holder_of_a_claim_is_killed_before_it_commits(
     async with await psycopg.AsyncConnection.connect(crashing.owner_dsn, autocommit=True) as database:
         for _ in range(CLAIM_KILLS):
             key = str(uuid4())
-            with proxy.delayed(1.0):
+            proxy.mode = Delay(seconds=1.0)
+            try:
                 first = asyncio.create_task(agent.submit(wallet, to, "0.01", idempotency_key=key, gas_limit=21_000))
 
                 async def claimed() -> bool:
@@ -124,6 +125,8 @@ async def test_the_holder_of_a_claim_is_killed_before_it_commits(
                 await until(claimed, 10, "the claim", every_s=0.02)
                 for pid in crashing.pids("api"):
                     os.kill(pid, signal.SIGKILL)
+            finally:
+                proxy.mode = None
             with pytest.raises(httpx.HTTPError):
                 await first
             body = await insist(agent, wallet, to, key)

@@ -17,7 +17,8 @@ import sqlalchemy
 from signer.client import SignerClient
 from signer.config import SignerConfig
 from signer.models import metadata
-from talon.token import ROOT, TokenInfo, init_token
+from talon.bootstrap import ROOT
+from talon.token import TokenInfo, init_token
 
 READY_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 10.0

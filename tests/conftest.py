@@ -9,7 +9,7 @@ from tests.support.instance import Running, start_instance
 
 @pytest.fixture(scope="session")
 async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """One running Talon, with two API processes, that all stories share."""
-    running = await start_instance(tmp_path_factory.mktemp("talon"), {"TALON_WORKERS": "2"})
+    """One running Talon, with two API processes and two signers, that all stories share."""
+    running = await start_instance(tmp_path_factory.mktemp("talon"), {"TALON_WORKERS": "2", "TALON_SIGNERS": "2"})
     yield running
     await running.stop()

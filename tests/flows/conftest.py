@@ -6,16 +6,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.world import World
-
-
-@pytest.fixture(scope="session")
-async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """Two API processes and two signers, so that nothing passes only because it is alone."""
-    running = await start_instance(tmp_path_factory.mktemp("instance"), {"TALON_WORKERS": "2", "TALON_SIGNERS": "2"})
-    yield running
-    await running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 """One history of the database, applied by the supervisor alone; everybody else only checks the revision."""
 
+import re
 from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -18,6 +16,8 @@ SCRIPTS = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 7_214_000
 LOCK_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10
+REVISION = re.compile(r"^revision(?:: str)? = \"(\w+)\"", re.MULTILINE)
+DOWN_REVISION = re.compile(r"^down_revision(?:: [\w| ]+)? = \"(\w+)\"", re.MULTILINE)
 
 
 class RevisionError(Exception):
@@ -35,9 +35,8 @@ def upgrade(owner_url: str, app_role: str | None = APP, signer_role: str | None 
         # a table lock that a long reader holds must not queue everybody else behind us for ever
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if _revision(connection) != head():
+            _run_alembic(connection)
         if app_role is not None and signer_role is not None:
             driver = connection.connection.driver_connection
             assert driver is not None
@@ -61,12 +60,28 @@ async def verify_revision(url: str) -> None:
 
 @cache
 def head() -> str | None:
-    """The newest revision this program knows."""
-    return ScriptDirectory.from_config(alembic_config()).get_current_head()
+    """The newest revision this program knows: the one that no other follows. Read from the files, because
+    importing Alembic would cost every process half a second for this one word."""
+    texts = [path.read_text() for path in (SCRIPTS / "versions").glob("*.py")]
+    followed = {match[1] for text_ in texts if (match := DOWN_REVISION.search(text_))}
+    heads = {match[1] for text_ in texts if (match := REVISION.search(text_))} - followed
+    if len(heads) > 1:
+        raise RevisionError(f"the history has several ends: {', '.join(sorted(heads))}")
+    return next(iter(heads), None)
 
 
-def alembic_config() -> Config:
-    """Alembic's configuration, without a file: nobody else runs it."""
+def _revision(connection: Connection) -> str | None:
+    if connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar() is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM public.alembic_version")).scalar()
+
+
+def _run_alembic(connection: Connection) -> None:
+    # imported here, because a start on a current database does not need it
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    return config
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

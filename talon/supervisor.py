@@ -28,9 +28,6 @@ from talon.postgres import EmbeddedPostgres
 from talon.processes import Child, stop_all
 from talon.settings import Settings
 from talon.token import TokenInfo, init_token
-from vault.auth.service import create_first_user
-from vault.db import Database
-from vault.networks.service import seed_chains
 
 READY_TIMEOUT_S = 90.0
 HEALTH_TIMEOUT_S = 5.0
@@ -188,6 +185,11 @@ class Supervisor:
 
     async def _populate(self, urls: Urls) -> None:
         """The first human and the default chains; both leave alone what is there already."""
+        # imported while the processes, already launched, import the same: a second sooner ready
+        from vault.auth.service import create_first_user
+        from vault.db import Database
+        from vault.networks.service import seed_chains
+
         settings = self.settings
         database = Database(urls.app, pool_size=2)
         password = settings.admin_password or secrets.token_urlsafe(18)

@@ -79,13 +79,13 @@ class Endpoint:
         self._verified_until = 0.0
         request = {"jsonrpc": "2.0", "id": 0, "method": "eth_chainId", "params": []}
         answer = await self._post(session, request)
-        result = answer.get("result") if isinstance(answer, dict) else None
+        result = answer.get("result") if isinstance(answer, dict) and answer.get("id") == 0 else None
         try:
             chain_id = int(result, 16) if isinstance(result, str) else None
         except ValueError:
             chain_id = None
         if chain_id is None:
-            raise self._failed("does not say which chain it serves", delivered=False)
+            raise self.failed("does not say which chain it serves", delivered=False)
         if chain_id != self._chain_id:
             self._failing_until = time.monotonic() + COOL_DOWN_S
             raise WrongChain(
@@ -108,15 +108,15 @@ class Endpoint:
                 status = response.status
                 body = await self._read(response)
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.ConnectionTimeoutError) as error:
-            raise self._failed(f"cannot be connected to ({type(error).__name__})", delivered=False) from None
+            raise self.failed(f"cannot be connected to ({type(error).__name__})", delivered=False) from None
         except (aiohttp.ServerDisconnectedError, ConnectionResetError, aiohttp.ClientOSError) as error:
-            raise self._failed(
+            raise self.failed(
                 f"closed the connection ({type(error).__name__})", delivered=True, stale_connection=True
             ) from None
         except TimeoutError:
-            raise self._failed("did not answer in time", delivered=True) from None
+            raise self.failed("did not answer in time", delivered=True) from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise self._failed(f"did not answer properly ({type(error).__name__})", delivered=True) from None
+            raise self.failed(f"did not answer properly ({type(error).__name__})", delivered=True) from None
         return self._decode(status, body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -139,11 +139,12 @@ class Endpoint:
         # Some nodes send JSON-RPC errors with 4xx; 429 and 5xx come from proxies, and say nothing about the request
         if status == 200 or (refused and 400 <= status < 500 and status != 429):
             if not isinstance(answer, dict | list):
-                raise self._failed("did not answer with JSON-RPC", delivered=True)
+                raise self.failed("did not answer with JSON-RPC", delivered=True)
             return answer
-        raise self._failed(f"answered HTTP {status}", delivered=True)
+        raise self.failed(f"answered HTTP {status}", delivered=True)
 
-    def _failed(self, what: str, *, delivered: bool, stale_connection: bool = False) -> TransportFailed:
+    def failed(self, what: str, *, delivered: bool, stale_connection: bool = False) -> TransportFailed:
+        """The error to raise when this endpoint gave no usable answer; the others are asked first for a while."""
         # after a lost connection there may be another node behind the same name
         self._verified_until = 0.0
         self._failing_until = time.monotonic() + COOL_DOWN_S

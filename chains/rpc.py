@@ -194,15 +194,15 @@ class ChainClients:
 def _result(endpoint: Endpoint, request_id: int, answer: Any) -> Any:
     """The result in a JSON-RPC answer, or its error as a value; TransportFailed for what is neither."""
     if not isinstance(answer, dict):
-        raise TransportFailed(f"{endpoint.name} left a call unanswered", delivered=True)
+        raise endpoint.failed("left a call unanswered", delivered=True)
     error = answer.get("error")
     if isinstance(error, dict):
         refused = _refusal(error)
         if refused.code in _EXHAUSTED_CODES:
-            raise TransportFailed(f"{endpoint.name} has enough of us ({refused.code})", delivered=False)
+            raise endpoint.failed(f"has enough of us ({refused.code})", delivered=False)
         return refused
     if answer.get("id") != request_id or "result" not in answer:
-        raise TransportFailed(f"{endpoint.name} answered something else than was asked", delivered=True)
+        raise endpoint.failed("answered something else than was asked", delivered=True)
     return answer["result"]
 
 

@@ -1,7 +1,7 @@
 """What a node means when it refuses raw bytes. [pure]
 
-There is no standard: codes differ and are reused, so the wording decides (go-ethereum, erigon, nethermind, besu,
-reth and anvil, each checked against its tests). What no row names is UNKNOWN, never "failed": the bytes may be in
+There is no standard: codes differ and are reused, so the wording decides; the table knows those of go-ethereum,
+erigon, nethermind, besu, reth and anvil. What no row names is UNKNOWN, never "failed": the bytes may be in
 somebody's pool, and a nonce that could still be mined must not be given to another transaction.
 """
 
@@ -65,7 +65,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], SendOutcome], ...]] = (
         _row(
             # funds
             r"insufficient.?(funds|balance)",
-            r"upfront.cost.exceeds.balance",
+            r"upfront.cost.exceeds",
             r"overshot",
             # price
             r"underpriced",

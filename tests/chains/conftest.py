@@ -1,6 +1,6 @@
 """A real anvil of our own, and clients for it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -44,11 +44,26 @@ def manual_mining(anvil_url: str) -> Iterator[None]:
     call(anvil_url, "evm_setAutomine", True)
 
 
+Connect = Callable[..., ChainClient]
+
+
 @pytest.fixture
-async def client(anvil_url: str) -> AsyncIterator[ChainClient]:
-    client = ChainClient(local.CHAIN_ID, [anvil_url])
-    yield client
-    await client.close()
+async def connect() -> AsyncIterator[Connect]:
+    """Makes clients of the local chain's id, `connect(*urls, timeout_s=…)`, and closes them after the test."""
+    clients: list[ChainClient] = []
+
+    def make(*urls: str, timeout_s: float = 2.0) -> ChainClient:
+        clients.append(ChainClient(local.CHAIN_ID, urls, timeout_s))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(connect: Connect, anvil_url: str) -> ChainClient:
+    return connect(anvil_url)
 
 
 @pytest.fixture
@@ -58,7 +73,5 @@ async def faulty(anvil_url: str) -> AsyncIterator[FaultyRpc]:
 
 
 @pytest.fixture
-async def faulty_client(faulty: FaultyRpc) -> AsyncIterator[ChainClient]:
-    client = ChainClient(local.CHAIN_ID, [faulty.url], timeout_s=2.0)
-    yield client
-    await client.close()
+async def faulty_client(connect: Connect, faulty: FaultyRpc) -> ChainClient:
+    return connect(faulty.url)

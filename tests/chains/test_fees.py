@@ -1,0 +1,80 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chains.errors import BadFees
+from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
+from chains.transactions import MAX_UINT256, DynamicFeeTransaction, LegacyTransaction
+
+WITH_BASE = FeeQuote(base_fee=100, gas_price=130, priority_fee=10)
+WITHOUT_BASE = FeeQuote(base_fee=None, gas_price=130, priority_fee=10)
+
+
+@pytest.mark.parametrize(
+    ("request_", "quote", "fees"),
+    [
+        (FeeRequest(), WITH_BASE, DynamicFees(210, 10)),
+        (FeeRequest(), WITHOUT_BASE, LegacyFees(130)),
+        (FeeRequest(gas_price=7), WITH_BASE, LegacyFees(7)),
+        (FeeRequest(gas_price=7), WITHOUT_BASE, LegacyFees(7)),
+        (FeeRequest(gas_price=0), WITH_BASE, LegacyFees(0)),
+        (FeeRequest(max_fee_per_gas=500), WITH_BASE, DynamicFees(500, 10)),
+        (FeeRequest(max_fee_per_gas=5), WITH_BASE, DynamicFees(5, 5)),
+        (FeeRequest(max_priority_fee_per_gas=0), WITH_BASE, DynamicFees(200, 0)),
+        (FeeRequest(max_priority_fee_per_gas=50), WITH_BASE, DynamicFees(250, 50)),
+        (FeeRequest(max_fee_per_gas=50, max_priority_fee_per_gas=50), WITH_BASE, DynamicFees(50, 50)),
+        (FeeRequest(gas_price=7, max_fee_per_gas=500), WITH_BASE, DynamicFees(500, 10)),
+        (FeeRequest(gas_price=7, max_priority_fee_per_gas=3), WITH_BASE, DynamicFees(203, 3)),
+    ],
+)
+def test_choice(request_: FeeRequest, quote: FeeQuote, fees: LegacyFees | DynamicFees) -> None:
+    assert choose_fees(request_, quote) == fees
+
+
+@pytest.mark.parametrize(
+    ("request_", "quote", "word"),
+    [
+        (FeeRequest(max_fee_per_gas=49, max_priority_fee_per_gas=50), WITH_BASE, "above max_fee_per_gas"),
+        (FeeRequest(max_fee_per_gas=50), WITHOUT_BASE, "give gas_price"),
+        (FeeRequest(max_priority_fee_per_gas=50), WITHOUT_BASE, "give gas_price"),
+        (FeeRequest(gas_price=5, max_fee_per_gas=50), WITHOUT_BASE, "give gas_price"),
+        (FeeRequest(max_priority_fee_per_gas=MAX_UINT256), WITH_BASE, "2\\*\\*256"),
+        (FeeRequest(gas_price=-1), WITH_BASE, "2\\*\\*256"),
+    ],
+)
+def test_contradictions_are_refused(request_: FeeRequest, quote: FeeQuote, word: str) -> None:
+    with pytest.raises(BadFees, match=word):
+        choose_fees(request_, quote)
+
+
+def test_the_price_does_not_follow_what_was_paid_last() -> None:
+    spoilt = FeeQuote(base_fee=100, gas_price=10**12, priority_fee=10)
+    assert choose_fees(FeeRequest(), spoilt) == choose_fees(FeeRequest(), WITH_BASE)
+
+
+PRICE = st.integers(0, 10**15)
+
+
+@given(PRICE, PRICE, st.none() | PRICE, PRICE, PRICE)
+def test_a_replacement_outbids_in_every_part(
+    tip: int, more: int, base: int | None, price: int, suggested: int
+) -> None:
+    quote = FeeQuote(base_fee=base, gas_price=price, priority_fee=suggested)
+    fields = {"chain_id": 1, "nonce": 0, "gas_limit": 21000, "to": bytes(20), "value": 0, "data": b""}
+    dynamic = DynamicFeeTransaction(max_priority_fee_per_gas=tip, max_fee_per_gas=tip + more, **fields)
+    new = replacement_fees(dynamic, quote)
+    assert isinstance(new, DynamicFees)
+    for old_price, new_price in (
+        (tip, new.max_priority_fee_per_gas),
+        (tip + more, new.max_fee_per_gas),
+    ):
+        assert new_price > old_price
+        assert new_price * 8 >= old_price * 9
+    assert new.max_fee_per_gas >= new.max_priority_fee_per_gas
+    assert new.max_fee_per_gas >= 2 * (base or 0) + suggested
+
+    legacy = replacement_fees(LegacyTransaction(gas_price=tip, **fields), quote)
+    assert isinstance(legacy, LegacyFees)
+    assert legacy.gas_price > tip
+    assert legacy.gas_price * 8 >= tip * 9
+    assert legacy.gas_price >= (price if base is None else 2 * base + suggested)

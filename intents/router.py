@@ -1,9 +1,10 @@
 """The Intents API: who calls and with what; the verbs live in files of their own."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse
 
 from intents import read, view
@@ -55,8 +56,27 @@ async def reader(agent_id: UUID, caller: CallerDep, context: ContextDep) -> Call
     return caller
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a GET is asked to show beyond the contract's fields."""
+
+    signed_tx: bool
+    include: frozenset[str]
+
+
+def shown_of(include_signed_tx: str | None = None, include: str | None = None) -> Shown:
+    """`?include_signed_tx=true` (or 1) for the bytes, `?include=receipt,signing` for fields of ours."""
+    wanted = frozenset(name for name in (include or "").split(",") if name)
+    if unknown := wanted - view.INCLUDABLE:
+        raise bad_request(
+            f"include: unknown {', '.join(sorted(unknown))[:100]}; one of {', '.join(sorted(view.INCLUDABLE))}."
+        )
+    return Shown(include_signed_tx in ("true", "1"), wanted)
+
+
 AgentDep = Annotated[Caller, Depends(itself)]
 ReaderDep = Annotated[Caller, Depends(reader)]
+ShownDep = Annotated[Shown, Depends(shown_of)]
 
 
 @router.post("", status_code=201)
@@ -105,23 +125,23 @@ async def simulate_transactions(body: BundleRequest, caller: AgentDep, context: 
 @router.get("")
 async def list_transactions(
     agent_id: UUID,
-    request: Request,
     caller: ReaderDep,
     context: ContextDep,
+    shown: ShownDep,
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> dict[str, Any]:
     """A page of the agent's transactions, newest first."""
     found = await read.page(context, agent_id, limit, offset)
-    return {"transactions": [shown(request, each) for each in found]}
+    return {"transactions": [show(shown, each) for each in found]}
 
 
 @router.get("/{transaction_id}")
 async def get_transaction(
-    agent_id: UUID, transaction_id: UUID, request: Request, caller: ReaderDep, context: ContextDep
+    agent_id: UUID, transaction_id: UUID, caller: ReaderDep, context: ContextDep, shown: ShownDep
 ) -> dict[str, Any]:
-    """One transaction; `?include=receipt,signing` adds what the contract has no field for."""
-    return shown(request, await read.one(context, agent_id, transaction_id))
+    """One transaction; the signed bytes are absent unless asked for."""
+    return show(shown, await read.one(context, agent_id, transaction_id))
 
 
 @router.post("/{transaction_id}/give-up")
@@ -132,12 +152,6 @@ async def give_up_transaction(
     return await give_up(context, engine, caller, agent_id, transaction_id)
 
 
-def shown(request: Request, found: read.Found) -> dict[str, Any]:
-    """A transaction as a GET shows it: without the signed bytes unless asked for."""
-    wants_bytes = request.query_params.get("include_signed_tx") in ("true", "1")
-    include = {name for name in request.query_params.get("include", "").split(",") if name}
-    if unknown := include - view.INCLUDABLE:
-        raise bad_request(
-            f"include: unknown {', '.join(sorted(unknown))}; one of {', '.join(sorted(view.INCLUDABLE))}."
-        )
-    return view.transaction(found.row, signed_tx=found.signed_tx if wants_bytes else None, include=include)
+def show(shown: Shown, found: read.Found) -> dict[str, Any]:
+    """A transaction as a GET shows it."""
+    return view.transaction(found.row, signed_tx=found.signed_tx if shown.signed_tx else None, include=shown.include)

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vault.errors import Problem, bad_request
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
+# Read and thrown away before a 413: a client that sends first and listens later would see only a reset connection
+MAX_DISCARDED_BYTES = 4 * MAX_BODY_BYTES
 BODY_DEADLINE_S = 30.0
 
 
@@ -55,11 +57,10 @@ class BodyLimit:
         declared = headers.get(b"content-length")
         if declared is None and b"transfer-encoding" not in headers:
             return None
-        if declared is not None and declared.isdigit() and int(declared) > self._limit:
-            raise self._too_large()
+        too_large = declared is not None and declared.isdigit() and int(declared) > self._limit
         try:
             async with asyncio.timeout(self._deadline_s):
-                body = await self._read(receive)
+                body = await self._read(receive, keep=not too_large)
         except TimeoutError:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
         # Every value counts: which of two headers the application believes is not known here.
@@ -68,7 +69,7 @@ class BodyLimit:
             _check_json(body)
         return body
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, *, keep: bool) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:  # bounded by the size and by the caller's deadline
@@ -77,11 +78,16 @@ class BodyLimit:
                 raise ClientGone
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > self._limit:
-                raise self._too_large()
-            chunks.append(chunk)
-            if not message.get("more_body", False):
+            keep = keep and size <= self._limit
+            if keep:
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+            ended = not message.get("more_body", False)
+            if ended and keep:
                 return b"".join(chunks)
+            if ended or size > MAX_DISCARDED_BYTES:
+                raise self._too_large()
 
     def _too_large(self) -> Problem:
         detail = f"The body is larger than {self._limit} bytes"

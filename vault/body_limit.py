@@ -18,6 +18,7 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 # Read and thrown away before a 413: a client that sends first and listens later would see only a reset connection
 MAX_DISCARDED_BYTES = 4 * MAX_BODY_BYTES
 BODY_DEADLINE_S = 30.0
+DISCARD_DEADLINE_S = 3.0
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not an error
@@ -57,11 +58,16 @@ class BodyLimit:
         declared = headers.get(b"content-length")
         if declared is None and b"transfer-encoding" not in headers:
             return None
-        too_large = declared is not None and declared.isdigit() and int(declared) > self._limit
+        announced = int(declared) if declared is not None and declared.isdigit() else 0
+        if announced > MAX_DISCARDED_BYTES:
+            raise self._too_large()
+        too_large = announced > self._limit
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(DISCARD_DEADLINE_S if too_large else self._deadline_s):
                 body = await self._read(receive, keep=not too_large)
         except TimeoutError:
+            if too_large:
+                raise self._too_large() from None
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
         # Every value counts: which of two headers the application believes is not known here.
         types = [value.lower() for name, value in scope["headers"] if name == b"content-type"]

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from vault import body_limit
 from vault.body_limit import BodyLimit
 
 
@@ -13,6 +14,7 @@ class Exchange:
     def __init__(self) -> None:
         self.body: bytes | None = None
         self.status: int | None = None
+        self.unread = 0
 
     async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
@@ -50,6 +52,7 @@ async def request(
     raw = [(name.encode(), value.encode()) for name, value in pairs]
     scope = {"type": "http", "raw_path": path, "query_string": query, "headers": raw}
     await BodyLimit(exchange.application, **limits)(scope, receive, exchange.send)
+    exchange.unread = len(pending)
     return exchange
 
 
@@ -59,9 +62,20 @@ async def test_a_body_at_the_limit_arrives_whole() -> None:
 
 async def test_one_byte_more_is_413_however_it_is_sent() -> None:
     chunked = await request([b"abc", b"def"], limit=5)
-    declared = await request([], {"content-length": "6"}, limit=5)
+    declared = await request([b"abc", b"def"], {"content-length": "6"}, limit=5)
     assert (chunked.status, declared.status) == (413, 413)
     assert chunked.body is declared.body is None
+
+
+async def test_a_large_body_is_heard_out_and_a_huge_or_silent_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "DISCARD_DEADLINE_S", 0.05)
+    silent = await request([], {"content-length": "6"}, limit=5)
+    announced = await request([b"x"], {"content-length": str(10**12)}, limit=5)
+    heard_out = await request([b"abcd"] * 3, limit=5)
+    endless = await request([b"x" * 1024 * 1024] * 30, limit=5)
+    assert [each.status for each in (silent, announced, heard_out, endless)] == [413] * 4
+    # the chunks that were left unread
+    assert [each.unread for each in (silent, announced, heard_out, endless)] == [0, 1, 0, 9]
 
 
 async def test_a_body_that_does_not_end_is_408() -> None:

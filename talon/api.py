@@ -30,6 +30,8 @@ def main() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # who the client is, vault.auth decides from TALON_TRUSTED_PROXIES; uvicorn would believe any local peer
+            proxy_headers=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,
             backlog=2048,

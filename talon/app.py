@@ -15,7 +15,6 @@ from vault import problems
 from vault.admin.router import router as admin
 from vault.agents.router import router as agents
 from vault.auth.router import router as auth
-from vault.body_limit import BodyLimit
 from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
@@ -62,7 +61,6 @@ def create_app(config: ProcessConfig) -> FastAPI:
         lifespan=lifespan,
     )
     problems.install(app)
-    app.add_middleware(BodyLimit)
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -17,7 +17,9 @@ _NO_SUCH_METHOD = re.compile(
     r"|(unsupported|unknown|unrecogni[sz]ed) method",
     re.IGNORECASE,
 )
-_EXECUTION_FAILED = re.compile(r"revert|invalid opcode|out of gas", re.IGNORECASE)
+_EXECUTION_FAILED = re.compile(
+    r"revert|opcode|out ?of ?gas|evm error|invalid jump|stack (over|under)flow", re.IGNORECASE
+)
 # go-ethereum's code for a revert that returned data
 _REVERT_CODE: Final = 3
 

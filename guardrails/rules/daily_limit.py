@@ -17,7 +17,7 @@ def daily_limit(facts: Facts, limits: Limits) -> Outcome:
         limit=limit,
         actual=actual,
         detail=(
-            f"Denied by daily_limit: value {amount(facts.value_wei)} on top of {amount(facts.spent_wei)} already counted"
-            f" in 24 hours would make {actual}, above tx_daily_limit_eth {limit}"
+            f"Denied by daily_limit: value {amount(facts.value_wei)} on top of {amount(facts.spent_wei)} counted"
+            f" in the last 24 hours would make {actual}, above tx_daily_limit_eth {limit}"
         ),
     )

@@ -52,7 +52,7 @@ async def connect() -> AsyncIterator[Connect]:
     """Makes clients of the local chain's id, `connect(*urls, timeout_s=…)`, and closes them after the test."""
     clients: list[ChainClient] = []
 
-    def make(*urls: str, timeout_s: float = 2.0) -> ChainClient:
+    def make(*urls: str, timeout_s: float = 10.0) -> ChainClient:
         clients.append(ChainClient(local.CHAIN_ID, urls, timeout_s))
         return clients[-1]
 

@@ -35,6 +35,11 @@ EVERY_TRANSPORT_FAULT: list[Callable[[], Fault]] = [
 ]
 
 
+def patience_s(fault: Fault) -> float:
+    """Short only where the test must wait for it to run out: the machine may be busy."""
+    return 1.0 if isinstance(fault, Delay) else 10.0
+
+
 def transfer(url: str, **fields: object) -> bytes:
     tx = {
         "chainId": CHAIN_ID,
@@ -86,7 +91,7 @@ async def test_answers_out_of_order_are_put_in_order(faulty: FaultyRpc, faulty_c
 
 @pytest.mark.parametrize("fault", EVERY_TRANSPORT_FAULT)
 async def test_no_answer_is_unavailable(connect: Connect, faulty: FaultyRpc, fault: Callable[[], Fault]) -> None:
-    client = connect(faulty.url + "/v2/SECRET", timeout_s=0.3)
+    client = connect(faulty.url + "/v2/SECRET", timeout_s=patience_s(fault()))
     await client.verify_chain()
     faulty.mode = fault()
     for ask in (lambda: client.call("eth_blockNumber", []), lambda: client.batch([("eth_blockNumber", [])])):
@@ -102,7 +107,7 @@ async def test_no_answer_is_unavailable(connect: Connect, faulty: FaultyRpc, fau
 async def test_the_next_endpoint_answers_and_is_asked_first_from_then_on(
     connect: Connect, faulty: FaultyRpc, anvil_url: str, fault: Callable[[], Fault]
 ) -> None:
-    client = connect(faulty.url, anvil_url, timeout_s=0.3)
+    client = connect(faulty.url, anvil_url, timeout_s=patience_s(fault()))
     assert await client.call("eth_chainId", []) == hex(CHAIN_ID)
     faulty.mode = fault()
     assert await client.call("eth_chainId", []) == hex(CHAIN_ID)
@@ -122,13 +127,13 @@ async def test_nobody_listens(connect: Connect, anvil_url: str) -> None:
 
 
 async def test_a_slow_endpoint_costs_its_timeout_only(connect: Connect, faulty: FaultyRpc) -> None:
-    client = connect(faulty.url, timeout_s=0.2)
+    client = connect(faulty.url, timeout_s=0.5)
     await client.verify_chain()
     faulty.mode = Delay(seconds=30)
     started = time.monotonic()
     with pytest.raises(RpcUnavailable, match="in time"):
         await client.call("eth_blockNumber", [])
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 async def test_a_connection_lost_once_is_made_again(faulty: FaultyRpc, faulty_client: ChainClient) -> None:
@@ -233,20 +238,22 @@ async def test_what_the_node_refuses(
     client: ChainClient, anvil_url: str, fields: dict[str, int], outcome: SendOutcome
 ) -> None:
     await client.send_raw(transfer(anvil_url))
+    call(anvil_url, "evm_mine")
     result = await client.send_raw(transfer(anvil_url, **fields))
     assert result.outcome is outcome, result
     assert result.message
 
 
 async def test_bytes_that_are_no_transaction_are_refused(client: ChainClient) -> None:
-    assert (await client.send_raw(b"\x02\xc0")).outcome in (SendOutcome.REFUSED, SendOutcome.UNKNOWN)
+    result = await client.send_raw(b"\x02\xc0")
+    assert result.outcome is SendOutcome.REFUSED, result
 
 
 @pytest.mark.parametrize("fault", EVERY_TRANSPORT_FAULT)
 async def test_no_answer_to_a_send_is_unknown_and_the_same_bytes_may_follow(
     connect: Connect, faulty: FaultyRpc, anvil_url: str, fault: Callable[[], Fault]
 ) -> None:
-    client = connect(faulty.url, timeout_s=0.3)
+    client = connect(faulty.url, timeout_s=patience_s(fault()))
     raw = transfer(anvil_url)
     faulty.faults["eth_sendRawTransaction"] = fault()
     assert (await client.send_raw(raw)).outcome is SendOutcome.UNKNOWN
@@ -263,7 +270,7 @@ async def test_a_refusal_after_a_lost_answer_proves_nothing(
     connect: Connect, faulty: FaultyRpc, anvil_url: str, fault: Fault
 ) -> None:
     """The first endpoint took and mined the bytes; the second says "nonce too low", which is true and no failure."""
-    client = connect(faulty.url, anvil_url, timeout_s=1.0)
+    client = connect(faulty.url, anvil_url, timeout_s=10.0)
     faulty.faults["eth_sendRawTransaction"] = fault
     result = await client.send_raw(transfer(anvil_url))
     assert result.outcome in (SendOutcome.UNKNOWN, SendOutcome.ALREADY_KNOWN), result

@@ -1,21 +1,22 @@
 """Ask the signer: what the API and the worker know of it. Loads neither the PKCS#11 module nor any of its code.
 
-One connection, many requests in flight, each with a deadline. A broken connection fails what was in flight as
-unavailable (its outcome is unknown, and an approval redeemed meanwhile stays redeemed); the next request connects
-anew.
+One connection, many requests in flight, each with a deadline. When it breaks, requests that change nothing are asked
+once more on a new one; the others fail as unavailable: their outcome is unknown, and an approval redeemed meanwhile
+stays redeemed.
 """
 
 import asyncio
-import contextlib
 import itertools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from chains.transactions import Transaction, to_fields
 from guardrails.approval import Approval
 from signer.errors import BY_CODE, ProtocolError, SignerError, SignerUnavailable
-from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, read_frame, to_text
+from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, message_of, read_frame, to_text
+
+REPEATABLE: Final = frozenset({"health", "jwt_keys", "sign_jwt", "create_vault_key", "seal", "open"})
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,66 @@ class JwtKey:
     retired: bool
 
 
+class _Broken(SignerUnavailable):
+    """The connection broke while a request was on its way: nobody knows what became of it."""
+
+
+class _Connection:
+    """One connection with many requests in flight."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ids = itertools.count(1)
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may go this way."""
+        return not self._reading.done() and not self._writer.is_closing()
+
+    async def exchange(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        number = next(self._ids)
+        frame = encode_frame({"v": VERSION, "id": number, "op": operation, "args": args})
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answered
+        try:
+            self._writer.write(frame)
+            await self._writer.drain()
+            return await answered
+        except OSError:
+            raise _Broken("the connection to the signer broke") from None
+        finally:
+            self._waiting.pop(number, None)
+
+    async def close(self) -> None:
+        """Hang up; what was in flight fails."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while (body := await read_frame(reader)) is not None:
+                message = message_of(body)
+                future = self._waiting.get(message["id"])
+                if future is not None and not future.done():
+                    future.set_result(message)
+        except (ProtocolError, OSError):
+            pass  # the same as a hang-up: what was in flight fails below, and the next request connects anew
+        finally:
+            self._writer.close()
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(_Broken("the signer hung up"))
+
+
 class SignerClient:
     """`timeout_s` bounds every request, connecting included."""
 
     def __init__(self, socket_path: str, timeout_s: float = 10.0) -> None:
         self._path, self._timeout_s = socket_path, timeout_s
-        self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
 
     async def health(self) -> SignerHealth:
@@ -110,65 +162,42 @@ class SignerClient:
         ok = await self._ask("jwt_keys", {})
         return [JwtKey(each["kid"], bytes_of(each, "public_key"), each["retired"]) for each in ok["keys"]]
 
+    async def rotate_jwt_key(self) -> str:
+        """Have tokens signed with a new key from now on; the old ones still verify. Returns its kid."""
+        return str((await self._ask("rotate_jwt_key", {}))["kid"])
+
     async def close(self) -> None:
         """Hang up."""
-        self._drop("the client was closed")
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def _ask(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(operation, args)
+                try:
+                    answer = await (await self._connected()).exchange(operation, args)
+                except _Broken:
+                    # A signer restarts within the second. What changes nothing may be asked again, the rest not:
+                    # a key may have been made, an approval redeemed.
+                    if operation not in REPEATABLE:
+                        raise
+                    answer = await (await self._connected()).exchange(operation, args)
         except TimeoutError:
             raise SignerUnavailable("the signer does not answer in time") from None
-
-    async def _exchange(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
-        writer = await self._connected()
-        number = next(self._ids)
-        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answered
-        try:
-            writer.write(encode_frame({"v": VERSION, "id": number, "op": operation, "args": args}))
-            await writer.drain()
-            answer = await answered
-        except OSError:
-            raise SignerUnavailable("the connection to the signer broke") from None
-        finally:
-            self._waiting.pop(number, None)
         if "ok" in answer:
             return dict(answer["ok"])
         raise BY_CODE.get(str(answer.get("error")), SignerError)(str(answer.get("detail", "")))
 
-    async def _connected(self) -> asyncio.StreamWriter:
+    async def _connected(self) -> _Connection:
         async with self._connecting:
-            if self._writer is None or self._writer.is_closing():
+            if self._connection is None or not self._connection.usable:
                 try:
-                    reader, self._writer = await asyncio.open_unix_connection(self._path)
+                    reader, writer = await asyncio.open_unix_connection(self._path)
                 except OSError:
                     raise SignerUnavailable("the signer is not there") from None
-                self._reading = asyncio.create_task(self._read(reader, self._writer))
-            return self._writer
-
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        reason = "the signer hung up"
-        try:
-            while (message := await read_frame(reader)) is not None:
-                future = self._waiting.get(message["id"])
-                if future is not None and not future.done():
-                    future.set_result(message)
-        except (ProtocolError, OSError):
-            reason = "the connection to the signer broke"
-        finally:
-            if self._writer is writer:
-                self._drop(reason)
-
-    def _drop(self, reason: str) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with contextlib.suppress(OSError):
-                writer.close()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(SignerUnavailable(reason))
+                self._connection = _Connection(reader, writer)
+            return self._connection
 
 
 def _key_info(ok: dict[str, Any]) -> PublicKeyInfo:

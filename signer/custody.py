@@ -1,19 +1,28 @@
-"""Attack our own custody with a throw-away key, at every start; a signer whose key can be had refuses to serve.
+"""Attack our own custody with a throw-away key, at every start; a signer whose keys can be had refuses to serve.
 
-On the loaded key: read its value, wrap it under any wrapping key, relax its attributes, copy it into a looser one.
-On the stored blob: decrypt it with the wrapping key, unwrap it as an extractable key, unwrap it as a readable AES
-key. Source: PKCS#11 v2.40, sections 4.4 and 5.14; the wrap/decrypt conflict is the classic of Clulow (2003).
+On a loaded signing key: read its value, wrap it under any wrapping key, relax its attributes, copy it into a looser
+one. On a stored blob: decrypt it with the wrapping key, unwrap it as an extractable key, unwrap it as a readable key
+of another class. On a vault's key-encryption key: the same, as far as it applies. Source: PKCS#11 v2.40, sections
+4.4 and 5.14; the conflict of wrap and decrypt is the classic of Clulow (2003).
+
+Controls come first, because "refused" proves nothing about a token on which nothing works.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11 import Attribute, KeyType, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 
-from signer.hsm import _LOCKED_IN, _UNSET, SIGNING_KEY, Hsm
+from signer import cryptoki
+from signer.ecdsa import address_of, public_key_of
+from signer.hsm import KEK, LOCKED_IN, SIGNING_KEY, UNSET, Hsm
 
-SAFE = "refused"
+SAFE: Final = "refused"
+WORKED: Final = "worked"
+
+Attack = Callable[[], Any]
+_READABLE = {**UNSET, **LOCKED_IN, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 
 
 class CustodyBroken(Exception):  # noqa: N818 - reads as what it says
@@ -21,23 +30,20 @@ class CustodyBroken(Exception):  # noqa: N818 - reads as what it says
 
 
 def attack(hsm: Hsm) -> dict[str, str]:
-    """Run every attack; returns `refused` for each that failed and what it gave for each that worked."""
-    assert hsm.roots is not None
-    root = hsm.roots.signing
-    _, newborn = hsm.new_signing_pair()
+    """Run every attack; `refused` for each that failed, `worked` for each other. Raises SignerUnavailable or
+    PKCS11Error when a control fails: then nothing is known."""
+    objects: list[Any] = []
+
+    def keep(made: Any) -> Any:
+        objects.append(made)
+        return made
+
     try:
-        blob = hsm.wrap(root, newborn)
+        attacks = _signing_key_attacks(hsm, keep) | _vault_key_attacks(hsm, keep)
+        return {name: WORKED if _works(work) else SAFE for name, work in attacks.items()}
     finally:
-        newborn.destroy()
-    loaded = hsm.unwrap(root, blob, SIGNING_KEY, ec=True)
-    foreign = hsm.session.generate_key(
-        KeyType.AES, 256, store=False, template={Attribute.TOKEN: False, Attribute.WRAP: True}
-    )
-    try:
-        return {name: _try(hsm, work) for name, work in _attacks(hsm, root, blob, loaded, foreign).items()}
-    finally:
-        loaded.destroy()
-        foreign.destroy()
+        for made in objects:
+            made.destroy()
 
 
 def demand(results: dict[str, str]) -> None:
@@ -49,49 +55,90 @@ def demand(results: dict[str, str]) -> None:
         )
 
 
-def _attacks(hsm: Hsm, root: Any, blob: bytes, loaded: Any, foreign: Any) -> dict[str, Callable[[], Any]]:
-    def relax(attribute: Attribute, value: bool) -> Callable[[], Any]:
-        def work() -> Any:
-            loaded[attribute] = value
-            return loaded[attribute] if loaded[attribute] == value else None
-
-        return work
-
-    def unwrapped(template: dict[Attribute, Any], *, ec: bool) -> Callable[[], Any]:
-        return lambda: hsm.unwrap(root, blob, template, ec=ec)
-
+def _signing_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack]:
+    root = hsm.roots.signing
+    foreign = keep(
+        hsm.session.generate_key(
+            KeyType.AES, 256, store=False, template={**UNSET, Attribute.TOKEN: False, Attribute.WRAP: True}
+        )
+    )
+    point, newborn = hsm.new_signing_pair()
+    try:
+        blob = hsm.wrap(root, newborn)
+        hsm.wrap(foreign, newborn)  # control: only what a key is may keep the foreign key from wrapping it
+    finally:
+        newborn.destroy()
+    loaded = keep(hsm.unwrap(root, blob, SIGNING_KEY, ec=True))
+    hsm.prove(loaded, address_of(public_key_of(point)))  # control: it is a working key that is attacked
     return {
         "read_value": lambda: loaded[Attribute.VALUE],
         "wrap_by_own_root": lambda: hsm.wrap(root, loaded),
+        "wrap_by_vault_root": lambda: hsm.wrap(hsm.roots.vault, loaded),
         "wrap_by_foreign_key": lambda: hsm.wrap(foreign, loaded),
-        "set_extractable": relax(Attribute.EXTRACTABLE, True),
-        "set_not_sensitive": relax(Attribute.SENSITIVE, False),
-        "copy_extractable": lambda: loaded.copy({Attribute.EXTRACTABLE: True, Attribute.SENSITIVE: False}),
-        "decrypt_blob": lambda: root.decrypt(blob[:64], mechanism=Mechanism.AES_ECB),
-        "unwrap_extractable": unwrapped({**SIGNING_KEY, Attribute.EXTRACTABLE: True}, ec=True),
-        "unwrap_not_sensitive": unwrapped({**SIGNING_KEY, Attribute.SENSITIVE: False}, ec=True),
-        "unwrap_as_aes": unwrapped(
-            {**_UNSET, **_LOCKED_IN, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}, ec=False
-        ),
-        "unwrap_as_generic_secret": lambda: root.unwrap_key(
-            ObjectClass.SECRET_KEY,
-            KeyType.GENERIC_SECRET,
-            blob,
-            mechanism=hsm.wrap_mechanism,
-            store=False,
-            template={**_UNSET, **_LOCKED_IN, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
-        ),
+        "set_extractable": lambda: _set(loaded, Attribute.EXTRACTABLE, value=True),
+        "set_not_sensitive": lambda: _set(loaded, Attribute.SENSITIVE, value=False),
+        "copy_extractable": lambda: loaded.copy({Attribute.EXTRACTABLE: True}),
+        "copy_not_sensitive": lambda: loaded.copy({Attribute.SENSITIVE: False}),
+        "decrypt_blob": lambda: _decrypt(hsm, root, blob),
+        "unwrap_extractable": lambda: hsm.unwrap(root, blob, {**SIGNING_KEY, Attribute.EXTRACTABLE: True}, ec=True),
+        "unwrap_not_sensitive": lambda: hsm.unwrap(root, blob, {**SIGNING_KEY, Attribute.SENSITIVE: False}, ec=True),
+        "unwrap_as_aes": lambda: hsm.unwrap(root, blob, _READABLE),
+        "unwrap_as_generic_secret": lambda: _unwrap_as_generic_secret(hsm, root, blob),
     }
 
 
-def _try(hsm: Hsm, work: Callable[[], Any]) -> str:
-    # AttributeError: python-pkcs11 hides methods (decrypt) that the key's own attributes forbid
+def _vault_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack]:
+    root = hsm.roots.vault
+    usable = {Attribute.WRAP: True, Attribute.UNWRAP: True, Attribute.ENCRYPT: False, Attribute.DECRYPT: False}
+    newborn = hsm.newborn_aes_key(usable)
+    try:
+        blob = hsm.wrap(root, newborn)
+    finally:
+        newborn.destroy()
+    loaded = keep(hsm.unwrap(root, blob, KEK))
+    data_key = hsm.newborn_aes_key({Attribute.ENCRYPT: True, Attribute.DECRYPT: True})
+    try:
+        wrapped_data_key = hsm.wrap(loaded, data_key)  # control as well: the loaded key works
+    finally:
+        data_key.destroy()
+    return {
+        "vault_key_read_value": lambda: loaded[Attribute.VALUE],
+        "vault_key_wrap_by_root": lambda: hsm.wrap(root, loaded),
+        "vault_key_set_extractable": lambda: _set(loaded, Attribute.EXTRACTABLE, value=True),
+        "vault_key_decrypt_blob": lambda: _decrypt(hsm, root, blob),
+        "vault_key_decrypt_data_key": lambda: _decrypt(hsm, loaded, wrapped_data_key),
+        "vault_key_unwrap_readable": lambda: hsm.unwrap(root, blob, _READABLE),
+        "vault_key_unwrap_to_decrypt": lambda: hsm.unwrap(root, blob, {**KEK, Attribute.DECRYPT: True}),
+        "vault_key_unwrap_as_generic_secret": lambda: _unwrap_as_generic_secret(hsm, root, blob),
+    }
+
+
+def _set(key: Any, attribute: Attribute, *, value: bool) -> Any:
+    key[attribute] = value
+    # a token that swallows the change without a word has refused it too
+    return True if key[attribute] == value else None
+
+
+def _decrypt(hsm: Hsm, key: Any, blob: bytes) -> bytes | None:
+    return cryptoki.decrypt_block(hsm.module, hsm.slot_id, key.handle, blob[: cryptoki.AES_BLOCK_BYTES])
+
+
+def _unwrap_as_generic_secret(hsm: Hsm, root: Any, blob: bytes) -> Any:
+    return root.unwrap_key(
+        ObjectClass.SECRET_KEY,
+        KeyType.GENERIC_SECRET,
+        blob,
+        mechanism=hsm.wrap_mechanism,
+        store=False,
+        template=_READABLE,
+    )
+
+
+def _works(work: Attack) -> bool:
     try:
         loot = work()
-    except (PKCS11Error, AttributeError):
-        return SAFE
-    if loot is None:
-        return SAFE
+    except PKCS11Error:
+        return False
     if hasattr(loot, "destroy"):
         loot.destroy()
-    return "worked"
+    return loot is not None

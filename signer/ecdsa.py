@@ -27,7 +27,7 @@ class RecoverableSignature:
 
 def public_key_of(ec_point: bytes) -> bytes:
     """The 65-byte uncompressed point inside CKA_EC_POINT; decoded, never sliced: a slice is off by its header."""
-    point = OctetString.load(ec_point, strict=True).native
+    point = OctetString.load(ec_point, strict=True).native  # type: ignore[no-untyped-call]  # asn1crypto ships no types
     if len(point) != 65 or point[0] != 4:
         raise InvalidKey("the HSM returned a point that is not uncompressed secp256k1")
     return bytes(point)

@@ -6,6 +6,7 @@ process out; searching is linear, so nothing is searched for on the way of a req
 """
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from pkcs11.constants import DEFAULT
 from pkcs11.exceptions import NoSuchKey, PKCS11Error
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from signer import unwrap_template as ut
+from signer import cryptoki as ck
 from signer.config import SignerConfig
-from signer.ecdsa import SECP256K1_OID
-from signer.errors import SignerUnavailable
+from signer.ecdsa import SECP256K1_OID, address_of, normalise, public_key_of
+from signer.errors import SignerError, SignerUnavailable
 
 T = TypeVar("T")
+# so that nobody else imports pkcs11 to catch what it raises
+HsmFault = PKCS11Error
 
 SECP256K1: Final = encode_named_curve_parameters(SECP256K1_OID)
 # RFC 8032 curve name as a PrintableString, the form PKCS#11 v2.40 errata tokens and SoftHSM take
@@ -30,21 +33,24 @@ ED25519: Final = bytes.fromhex("130c656477617264733235353139")
 KEY_ROOT, VAULT_ROOT = "talon-root-signing-keys-v1", "talon-root-vault-keys-v1"
 GCM_NONCE_BYTES, GCM_TAG_BITS = 12, 128
 
-ONLY_SIGNING_KEYS: Final[dict[int, ut.Value]] = {
-    ut.CLASS: ut.PRIVATE_KEY_CLASS,
-    ut.KEY_TYPE: ut.EC_KEY_TYPE,
-    ut.SENSITIVE: True,
-    ut.EXTRACTABLE: False,
+ONLY_SIGNING_KEYS: Final[dict[int, ck.Value]] = {
+    ck.CLASS: ck.PRIVATE_KEY_CLASS,
+    ck.KEY_TYPE: ck.EC_KEY_TYPE,
+    ck.SENSITIVE: True,
+    ck.EXTRACTABLE: False,
 }
-ONLY_VAULT_KEYS: Final[dict[int, ut.Value]] = {
-    ut.CLASS: ut.SECRET_KEY_CLASS,
-    ut.KEY_TYPE: ut.AES_KEY_TYPE,
-    ut.SENSITIVE: True,
-    ut.EXTRACTABLE: False,
+ONLY_VAULT_KEYS: Final[dict[int, ck.Value]] = {
+    ck.CLASS: ck.SECRET_KEY_CLASS,
+    ck.KEY_TYPE: ck.AES_KEY_TYPE,
+    ck.SENSITIVE: True,
+    ck.EXTRACTABLE: False,
+    # it wraps data keys: able to decrypt, it would give them away
+    ck.ENCRYPT: False,
+    ck.DECRYPT: False,
 }
 
 # python-pkcs11 adds a capability for every one of these unless told to leave it to the token
-_UNSET = {
+UNSET = {
     Attribute.ENCRYPT: DEFAULT,
     Attribute.DECRYPT: DEFAULT,
     Attribute.WRAP: DEFAULT,
@@ -53,14 +59,15 @@ _UNSET = {
     Attribute.VERIFY: DEFAULT,
     Attribute.DERIVE: DEFAULT,
 }
-_LOCKED_IN = {Attribute.TOKEN: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+LOCKED_IN = {Attribute.TOKEN: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 # The state between birth and wrapping: a session object, which no other process can see
 _NEWBORN = {Attribute.TOKEN: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True}
-SIGNING_KEY = {**_UNSET, **_LOCKED_IN, Attribute.SIGN: True}
-KEK = {**_UNSET, **_LOCKED_IN, Attribute.WRAP: True, Attribute.UNWRAP: True}
+SIGNING_KEY = {**UNSET, **LOCKED_IN, Attribute.SIGN: True}
+KEK = {**UNSET, **LOCKED_IN, Attribute.WRAP: True, Attribute.UNWRAP: True}
 KEK |= {Attribute.ENCRYPT: False, Attribute.DECRYPT: False}
-DEK = {**_UNSET, **_LOCKED_IN, Attribute.ENCRYPT: True, Attribute.DECRYPT: True}
+DEK = {**UNSET, **LOCKED_IN, Attribute.ENCRYPT: True, Attribute.DECRYPT: True}
 DEK |= {Attribute.WRAP: False, Attribute.UNWRAP: False}
+LOCK_TIMEOUT_S: Final = 60.0
 
 
 @dataclass
@@ -71,8 +78,12 @@ class Roots:
     vault: Any
 
 
+class WrongToken(Exception):  # noqa: N818 - reads as what it says
+    """The token is not the one that wrapped this database's keys."""
+
+
 class Hsm:
-    """A logged-in session and its roots; every method may raise SignerUnavailable."""
+    """A logged-in session and its roots. What talks to the token may raise pkcs11's PKCS11Error: see `guarded`."""
 
     def __init__(self, config: SignerConfig) -> None:
         self.module = config.pkcs11_module
@@ -81,20 +92,41 @@ class Hsm:
             self._token = pkcs11.lib(self.module).get_token(token_label=config.pkcs11_token)
             # never closed: closing the session that logged in logs the whole process out
             self.session = self._token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
+        self.slot_id = int(self._token.slot.slot_id)
         self.provider = str(self._token.manufacturer_id).strip() or "pkcs11"
-        self.roots: Roots | None = None
+        self.unusable = False
+        self._roots: Roots | None = None
+        self._probe: tuple[Any, bytes] | None = None
 
-    def open_roots(self) -> None:
-        """Find the roots, creating those that are missing; the caller sees to it that only one process does this."""
-        self.roots = Roots(
-            signing=self._root(KEY_ROOT, ONLY_SIGNING_KEYS), vault=self._root(VAULT_ROOT, ONLY_VAULT_KEYS)
+    @property
+    def roots(self) -> Roots:
+        """The roots; only after `open_roots`."""
+        assert self._roots is not None
+        return self._roots
+
+    def open_roots(self, *, create: bool) -> None:
+        """Find the roots, making the missing ones if `create`; the caller sees to it that one process does this.
+
+        WrongToken when they are missing otherwise: new ones would load none of the keys that exist.
+        """
+        self._roots = Roots(
+            signing=self._root(KEY_ROOT, ONLY_SIGNING_KEYS, create=create),
+            vault=self._root(VAULT_ROOT, ONLY_VAULT_KEYS, create=create),
         )
+        point, newborn = self.new_signing_pair()
+        try:
+            blob = self.wrap(self._roots.signing, newborn)
+        finally:
+            newborn.destroy()
+        self._probe = self.unwrap(self._roots.signing, blob, SIGNING_KEY, ec=True), address_of(public_key_of(point))
 
-    def _root(self, label: str, unwraps: dict[int, ut.Value]) -> Any:
+    def _root(self, label: str, unwraps: dict[int, ck.Value], *, create: bool) -> Any:
         try:
             return self.find_root(label)
         except NoSuchKey:
-            ut.create_wrapping_key(self.module, self._token.slot.slot_id, label, unwraps)
+            if not create:
+                raise WrongToken(f"the token has no {label}, but the database has keys") from None
+            ck.create_wrapping_key(self.module, self.slot_id, label, unwraps)
             return self.find_root(label)
 
     def find_root(self, label: str) -> Any:
@@ -102,11 +134,29 @@ class Hsm:
         return self.session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label)
 
     def guarded(self, work: Callable[[], T]) -> T:
-        """Run HSM work; the token's own faults come out as SignerUnavailable, which name only their kind."""
+        """Run HSM work; the token's own faults come out as SignerUnavailable, which names only their kind."""
         try:
             return work()
         except PKCS11Error as error:
+            self.examine()
             raise SignerUnavailable(f"the HSM failed ({type(error).__name__})") from None
+
+    def prove(self, key: Any, address: bytes) -> None:
+        """Have a loaded key sign something new; SignerUnavailable unless that recovers to its address."""
+        digest = self.random(32)
+        normalise(self.sign_digest(key, digest), digest, address)
+
+    def examine(self) -> bool:
+        """After a fault: can the token still sign? If not, `unusable` is set for good.
+
+        A lost session or login takes every key that was loaded with it, and neither comes back by itself.
+        """
+        try:
+            if self._probe is not None:
+                self.prove(*self._probe)
+        except (PKCS11Error, SignerError):
+            self.unusable = True
+        return not self.unusable
 
     def wrap(self, root: Any, key: Any) -> bytes:
         """The wrapped form of an extractable key."""
@@ -129,7 +179,7 @@ class Hsm:
         public, private = parameters.generate_keypair(
             store=False,
             public_template={Attribute.TOKEN: False},
-            private_template={**_UNSET, **_NEWBORN, Attribute.SIGN: True},
+            private_template={**UNSET, **_NEWBORN, Attribute.SIGN: True},
         )
         point = bytes(public[Attribute.EC_POINT])
         public.destroy()
@@ -211,8 +261,16 @@ def jwt_label(kid: str) -> str:
 @contextmanager
 def _serialised(config: SignerConfig) -> Iterator[None]:
     # login rewrites a token file: several processes starting at once fail in 8 to 22 of 100 cases without this
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     with config.lock_file.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SignerUnavailable("another process holds the token's lock") from None
+                time.sleep(0.01)
         try:
             yield
         finally:

@@ -1,99 +1,65 @@
 """What the signer can be asked to do: whole operations only. No operation signs, wraps or decrypts raw input."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
-
-from pkcs11.exceptions import PKCS11Error
 
 from chains.errors import ChainsError
 from chains.transactions import from_fields
 from signer import custody
 from signer.config import SignerConfig
-from signer.errors import ProtocolError
-from signer.hsm import Hsm
+from signer.errors import ProtocolError, SignerError
+from signer.hsm import Hsm, WrongToken
 from signer.jwt import Tokens
 from signer.keys import Keys
 from signer.protocol import VERSION, approval_of, bytes_of, to_text, uuid_of
 from signer.seal import Seals
-from signer.sign import sign
+from signer.sign import Request, Signed, Signing
 from signer.store import Store, StoredKey
-
-# Lower runs first: a signature under a wallet's lock waits for nothing but another one
-URGENT, NORMAL = 0, 1
 
 Args = dict[str, Any]
 
 
 class Operations:
-    """The signer's whole state, built once; every method runs on the one thread that owns the HSM."""
+    """The signer's whole state, built once; everything runs on the one thread that owns the HSM."""
 
     def __init__(self, config: SignerConfig) -> None:
         self.store = Store(config.database_url)
         self.hsm = Hsm(config)
         self.keys = Keys(self.hsm, self.store, config.key_cache)
+        self.signing = Signing(self.hsm, self.keys, self.store)
         self.seals = Seals(self.hsm, self.store)
         self.tokens = Tokens(self.hsm, self.store)
         self.custody: dict[str, str] = {}
 
-    def open(self) -> None:
-        """Create what must exist once, then attack it; raises CustodyBroken when an attack works."""
-        with self.store.bootstrap_lock():
-            self.hsm.guarded(self.hsm.open_roots)
-            self.tokens.open()
+    async def open(self) -> None:
+        """Create what must exist once, attack it, and see that the token is the one of this database.
+
+        Raises CustodyBroken when an attack works, WrongToken when the stored keys are not this token's.
+        """
+        async with self.store.bootstrap():
+            empty = await self.store.is_empty()
+            self.hsm.guarded(lambda: self.hsm.open_roots(create=empty))
+            await self.tokens.open()
         self.custody = self.hsm.guarded(lambda: custody.attack(self.hsm))
         custody.demand(self.custody)
+        newest = await self.store.newest_key()
+        if newest is not None:
+            try:
+                await self.keys.load(newest.id)
+            except SignerError as error:
+                raise WrongToken(f"a stored key does not load with this token ({error})") from None
 
-    def run(self, operation: str, args: Args) -> Args:
-        """Carry out one request; SignerError says what went wrong."""
-        if operation not in OPERATIONS:
-            raise ProtocolError("unknown operation")
-        return OPERATIONS[operation][1](self, args)
+    # 1. At once, on arrival: one call of the HSM, no database
 
     def health(self, _: Args) -> Args:
-        """Alive, logged in, and how custody stood the attack; asks the HSM for a byte to know."""
-        self.hsm.guarded(lambda: self.hsm.random(1))
+        """Alive, logged in, and how custody stood the attack; has the HSM sign something to know."""
         return {
-            "ok": True,
+            "ok": self.hsm.examine(),
             "provider": self.hsm.provider,
             "custody_checks": self.custody,
             "keys_loaded": len(self.keys),
             "version": VERSION,
         }
-
-    def sign_transaction(self, args: Args) -> Args:
-        """Redeem an approval and sign."""
-        fields = args.get("transaction")
-        if not isinstance(fields, dict):
-            raise ProtocolError("transaction is missing")
-        try:
-            transaction = from_fields(fields)
-        except (ChainsError, ValueError, TypeError, KeyError):
-            raise ProtocolError("transaction is malformed") from None
-        signed = sign(self.hsm, self.keys, self.store, approval_of(args), transaction)
-        return {"raw": to_text(signed.raw), "hash": to_text(signed.hash), "sender": to_text(signed.sender)}
-
-    def generate_key(self, args: Args) -> Args:
-        """A new signing key."""
-        return _public(self.keys.generate(uuid_of(args, "key_id")))
-
-    def import_key(self, args: Args) -> Args:
-        """A signing key from outside."""
-        return _public(self.keys.import_(uuid_of(args, "key_id"), bytes_of(args, "private_key")))
-
-    def create_vault_key(self, args: Args) -> Args:
-        """A vault's first key-encryption key."""
-        self.seals.create_vault_key(uuid_of(args, "vault_id"))
-        return {}
-
-    def seal(self, args: Args) -> Args:
-        """Encrypt a secret for one place."""
-        sealed = self.seals.seal(uuid_of(args, "vault_id"), bytes_of(args, "context"), bytes_of(args, "plaintext"))
-        return {"sealed": to_text(sealed)}
-
-    def open_secret(self, args: Args) -> Args:
-        """Decrypt a secret of one place."""
-        plaintext = self.seals.open(uuid_of(args, "vault_id"), bytes_of(args, "context"), bytes_of(args, "sealed"))
-        return {"plaintext": to_text(plaintext)}
 
     def sign_jwt(self, args: Args) -> Args:
         """A token."""
@@ -102,29 +68,77 @@ class Operations:
             raise ProtocolError("claims are missing")
         return {"token": self.tokens.sign(claims)}
 
-    def jwt_keys(self, _: Args) -> Args:
+    # 2. Everything else, one after the other, behind the signatures
+
+    async def jwt_keys(self, _: Args) -> Args:
         """The public halves of the token-signing keys."""
         return {
             "keys": [
-                {"kid": kid, "public_key": to_text(public_key), "retired": retired}
-                for kid, public_key, retired in self.store.jwt_keys()
+                {"kid": key.kid, "public_key": to_text(key.public_key), "retired": key.retired}
+                for key in await self.tokens.public_keys()
             ]
         }
 
+    async def rotate_jwt_key(self, _: Args) -> Args:
+        """A new token-signing key."""
+        return {"kid": await self.tokens.rotate()}
 
-OPERATIONS: Final[dict[str, tuple[int, Callable[[Operations, Args], Args]]]] = {
-    "health": (URGENT, Operations.health),
-    "sign_transaction": (URGENT, Operations.sign_transaction),
-    "sign_jwt": (URGENT, Operations.sign_jwt),
-    "jwt_keys": (URGENT, Operations.jwt_keys),
-    "generate_key": (NORMAL, Operations.generate_key),
-    "import_key": (NORMAL, Operations.import_key),
-    "create_vault_key": (NORMAL, Operations.create_vault_key),
-    "seal": (NORMAL, Operations.seal),
-    "open": (NORMAL, Operations.open_secret),
+    async def generate_key(self, args: Args) -> Args:
+        """A new signing key."""
+        return _public(await self.keys.generate(uuid_of(args, "key_id")))
+
+    async def import_key(self, args: Args) -> Args:
+        """A signing key from outside."""
+        return _public(await self.keys.import_(uuid_of(args, "key_id"), bytes_of(args, "private_key")))
+
+    async def create_vault_key(self, args: Args) -> Args:
+        """A vault's first key-encryption key."""
+        await self.seals.create_vault_key(uuid_of(args, "vault_id"))
+        return {}
+
+    async def seal(self, args: Args) -> Args:
+        """Encrypt a secret for one place."""
+        vault_id, context = uuid_of(args, "vault_id"), bytes_of(args, "context")
+        return {"sealed": to_text(await self.seals.seal(vault_id, context, bytes_of(args, "plaintext")))}
+
+    async def open_secret(self, args: Args) -> Args:
+        """Decrypt a secret of one place."""
+        vault_id, context = uuid_of(args, "vault_id"), bytes_of(args, "context")
+        return {"plaintext": to_text(await self.seals.open(vault_id, context, bytes_of(args, "sealed")))}
+
+
+SIGN: Final = "sign_transaction"
+IMMEDIATE: Final[dict[str, Callable[[Operations, Args], Args]]] = {
+    "health": Operations.health,
+    "sign_jwt": Operations.sign_jwt,
+}
+# lower runs first: what a person waits for, then what makes keys
+QUEUED: Final[dict[str, tuple[int, Callable[[Operations, Args], Awaitable[Args]]]]] = {
+    "jwt_keys": (0, Operations.jwt_keys),
+    "open": (1, Operations.open_secret),
+    "seal": (1, Operations.seal),
+    "create_vault_key": (1, Operations.create_vault_key),
+    "generate_key": (1, Operations.generate_key),
+    "import_key": (1, Operations.import_key),
+    "rotate_jwt_key": (2, Operations.rotate_jwt_key),
 }
 
-HsmFault = PKCS11Error
+
+def signing_request(args: Args) -> Request:
+    """The transaction and approval of a request; ProtocolError for anything else."""
+    fields = args.get("transaction")
+    if not isinstance(fields, dict):
+        raise ProtocolError("transaction is missing")
+    try:
+        transaction = from_fields(fields)
+    except (ChainsError, ValueError, TypeError, KeyError):
+        raise ProtocolError("transaction is malformed") from None
+    return Request(approval_of(args), transaction)
+
+
+def signed_answer(signed: Signed) -> Args:
+    """A signature as it is answered."""
+    return {"raw": to_text(signed.raw), "hash": to_text(signed.hash), "sender": to_text(signed.sender)}
 
 
 def _public(key: StoredKey) -> Args:

@@ -20,6 +20,7 @@ VERSION: Final = 1
 # A secret of 5 MiB as base64, with room for what goes around it
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 HEADER_BYTES: Final = 4
+BODY_TIMEOUT_S: Final = 30.0
 
 
 def encode_frame(message: dict[str, Any]) -> bytes:
@@ -30,8 +31,11 @@ def encode_frame(message: dict[str, Any]) -> bytes:
     return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
-async def read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """The next message, or None at the end of the stream; ProtocolError for anything that is not one."""
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """The next frame's body, or None at the end of the stream; ProtocolError for anything that is not a frame.
+
+    A frame may be long in coming, but once begun its body has `BODY_TIMEOUT_S`.
+    """
     try:
         header = await reader.readexactly(HEADER_BYTES)
     except asyncio.IncompleteReadError as error:
@@ -42,10 +46,20 @@ async def read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     if not 2 <= length <= MAX_FRAME_BYTES:
         raise ProtocolError("a frame of an impossible length")
     try:
-        message = orjson.loads(await reader.readexactly(length))
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await reader.readexactly(length)
     except asyncio.IncompleteReadError:
         raise ProtocolError("the stream ends inside a frame") from None
+    except TimeoutError:
+        raise ProtocolError("a frame that does not end") from None
+
+
+def message_of(body: bytes) -> dict[str, Any]:
+    """The message in a frame; ProtocolError unless it is one of this version, with an id."""
+    try:
+        message = orjson.loads(body)
     except orjson.JSONDecodeError:
+        # `from None`: the decoder's error quotes what it read
         raise ProtocolError("a frame that is not JSON") from None
     if not isinstance(message, dict) or message.get("v") != VERSION or type(message.get("id")) is not int:
         raise ProtocolError("a frame of another protocol")

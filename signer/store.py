@@ -1,26 +1,18 @@
-"""The signer's rows: synchronous, one connection, bounded waits; trouble is SignerUnavailable."""
+"""The signer's rows. Every call is bounded, and trouble with the database is SignerUnavailable."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import create_engine, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-
 from guardrails.approval import Approval
-from signer.errors import ApprovalRefused, SignerUnavailable
-from signer.models import JwtKey, Key, Redemption, VaultKey
+from signer.link import Link, Param
 
 # any fixed number: names the right to create what must exist once (roots, the first JWT key)
-BOOTSTRAP_LOCK = 7_214_002
-
-_ADD_JWT_KEY = text("""
-    WITH retired AS (UPDATE signer.jwt_keys SET retired_at = clock_timestamp() WHERE retired_at IS NULL)
-    INSERT INTO signer.jwt_keys (kid, public_key) VALUES (:kid, :public_key)
-""")
+BOOTSTRAP_LOCK: Final = 7_214_002
+# another signer may be making the roots just now, behind a token that is slow
+BOOTSTRAP_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -28,123 +20,143 @@ class StoredKey:
     """A signing key as the database holds it: nothing here is secret without the token."""
 
     id: UUID
-    wrapped: bytes
+    wrapped: bytes = field(repr=False)
     public_key: bytes
     address: bytes
+
+
+@dataclass(frozen=True)
+class StoredJwtKey:
+    """The public half of a token-signing key, and whether another has taken its place."""
+
+    kid: str
+    public_key: bytes
+    retired: bool
 
 
 class Store:
     """`url` is a SQLAlchemy URL with the signer's own role."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(
-            url,
-            pool_size=2,
-            max_overflow=0,
-            pool_timeout=5,
-            hide_parameters=True,
-            isolation_level="AUTOCOMMIT",
-            connect_args={
-                "connect_timeout": 3,
-                "application_name": "talon-signer",
-                "options": "-c statement_timeout=5000 -c lock_timeout=3000 -c timezone=UTC",
-            },
-        )
+        self._url = url
+        # signatures do not queue behind anything else
+        self._redemptions, self._rest = Link(url), Link(url)
 
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except IntegrityError:
-            raise
-        except SQLAlchemyError as error:
-            raise SignerUnavailable(f"the signer's database does not answer ({type(error).__name__})") from None
-
-    @contextmanager
-    def bootstrap_lock(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def bootstrap(self) -> AsyncIterator[None]:
         """Only one signer process of this database is inside at a time."""
-        with self._connected() as connection:
-            connection.execute(text("SET lock_timeout = 60000; SET statement_timeout = 60000"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": BOOTSTRAP_LOCK})
-            try:
-                yield
-            finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": BOOTSTRAP_LOCK})
-                connection.execute(text("SET lock_timeout = 3000; SET statement_timeout = 5000"))
-
-    def redeem(self, approval: Approval) -> None:
-        """Use up an approval, durably; ApprovalRefused when it was used before."""
+        link = Link(self._url, BOOTSTRAP_TIMEOUT_S)
         try:
-            with self._connected() as connection:
-                connection.execute(
-                    insert(Redemption).values(
-                        approval_id=approval.id,
-                        agent_id=approval.agent_id,
-                        key_id=approval.key_id,
-                        kind=approval.kind,
-                        digest=approval.digest,
-                    )
-                )
-        except IntegrityError:
-            raise ApprovalRefused("the approval was redeemed before") from None
+            await link.rows("BEGIN")
+            await link.rows("SET LOCAL lock_timeout = 55000")
+            await link.rows("SET LOCAL statement_timeout = 56000")
+            # of the transaction, not of the session: survives a pooler in between, and ends with the connection
+            await link.rows(f"SELECT pg_advisory_xact_lock({BOOTSTRAP_LOCK})")
+            yield
+            await link.rows("COMMIT")
+        finally:
+            link.drop()
 
-    def key(self, key_id: UUID) -> StoredKey | None:
-        """A signing key's row."""
-        with self._connected() as connection:
-            row = connection.execute(
-                select(Key.id, Key.wrapped, Key.public_key, Key.address).where(Key.id == key_id)
-            ).first()
-        return (
-            None if row is None else StoredKey(row.id, bytes(row.wrapped), bytes(row.public_key), bytes(row.address))
+    async def redeem(self, approvals: Sequence[Approval]) -> set[UUID]:
+        """Use up approvals in one durable statement; returns the ids of those that nobody had redeemed before."""
+        # in one order everywhere: two signers with the same approvals wait for each other, but never in a circle
+        unique = sorted({approval.id: approval for approval in approvals}.values(), key=lambda each: each.id)
+        params: list[Param] = []
+        places = []
+        for approval in unique:
+            at = len(params)
+            places.append(f"(${at + 1}, ${at + 2}, ${at + 3}, ${at + 4}, ${at + 5})")
+            params += [approval.id, approval.agent_id, approval.key_id, approval.kind, approval.digest]
+        sql = (
+            "INSERT INTO signer.redemptions (approval_id, agent_id, key_id, kind, digest) "  # noqa: S608 - numbered places only
+            f"VALUES {', '.join(places)} ON CONFLICT (approval_id) DO NOTHING RETURNING approval_id"
         )
+        rows = await self._redemptions.rows(sql, *params)
+        return {UUID(bytes=_bytes(row[0])) for row in rows}
 
-    def add_key(self, key: StoredKey, origin: str) -> bool:
+    async def key(self, key_id: UUID) -> StoredKey | None:
+        """A signing key's row."""
+        # on the link of the redemptions: this is part of a signature
+        rows = await self._redemptions.rows(
+            "SELECT id, wrapped, public_key, address FROM signer.keys WHERE id = $1", key_id
+        )
+        return _key(rows[0]) if rows else None
+
+    async def newest_key(self) -> StoredKey | None:
+        """Any signing key, to see whether this token can load it."""
+        rows = await self._rest.rows(
+            "SELECT id, wrapped, public_key, address FROM signer.keys ORDER BY created_at DESC LIMIT 1"
+        )
+        return _key(rows[0]) if rows else None
+
+    async def is_empty(self) -> bool:
+        """Whether no key of any kind was ever wrapped for this database."""
+        rows = await self._rest.rows(
+            "SELECT 1 FROM (SELECT 1 FROM signer.keys UNION ALL SELECT 1 FROM signer.vault_keys) made LIMIT 1"
+        )
+        return not rows
+
+    async def add_key(self, key: StoredKey, origin: str) -> bool:
         """Keep a new key; False when the id is taken."""
-        with self._connected() as connection:
-            made = connection.execute(
-                upsert(Key)
-                .values(id=key.id, wrapped=key.wrapped, public_key=key.public_key, address=key.address, origin=origin)
-                .on_conflict_do_nothing()
-                .returning(Key.id)
-            )
-            return made.first() is not None
+        rows = await self._rest.rows(
+            "INSERT INTO signer.keys (id, wrapped, public_key, address, origin) VALUES ($1, $2, $3, $4, $5) "
+            "ON CONFLICT DO NOTHING RETURNING id",
+            key.id,
+            key.wrapped,
+            key.public_key,
+            key.address,
+            origin,
+        )
+        return bool(rows)
 
-    def vault_key(self, vault_id: UUID, version: int | None = None) -> tuple[int, bytes] | None:
+    async def vault_key(self, vault_id: UUID, version: int | None = None) -> tuple[int, bytes] | None:
         """A vault's wrapped key: the named version, or the newest."""
-        query = select(VaultKey.version, VaultKey.wrapped).where(VaultKey.vault_id == vault_id)
-        if version is not None:
-            query = query.where(VaultKey.version == version)
-        with self._connected() as connection:
-            row = connection.execute(query.order_by(VaultKey.version.desc()).limit(1)).first()
-        return None if row is None else (row.version, bytes(row.wrapped))
+        rows = await self._rest.rows(
+            "SELECT version, wrapped FROM signer.vault_keys WHERE vault_id = $1 AND ($2 = 0 OR version = $2) "
+            "ORDER BY version DESC LIMIT 1",
+            vault_id,
+            version or 0,
+        )
+        return (int.from_bytes(_bytes(rows[0][0]), "big"), _bytes(rows[0][1])) if rows else None
 
-    def add_vault_key(self, vault_id: UUID, version: int, wrapped: bytes) -> bool:
+    async def add_vault_key(self, vault_id: UUID, version: int, wrapped: bytes) -> bool:
         """Keep a vault's key; False when that version exists."""
-        with self._connected() as connection:
-            made = connection.execute(
-                upsert(VaultKey)
-                .values(vault_id=vault_id, version=version, wrapped=wrapped)
-                .on_conflict_do_nothing()
-                .returning(VaultKey.version)
-            )
-            return made.first() is not None
+        rows = await self._rest.rows(
+            "INSERT INTO signer.vault_keys (vault_id, version, wrapped) VALUES ($1, $2, $3) "
+            "ON CONFLICT DO NOTHING RETURNING version",
+            vault_id,
+            version,
+            wrapped,
+        )
+        return bool(rows)
 
-    def jwt_keys(self) -> list[tuple[str, bytes, bool]]:
-        """kid, public key and whether retired, newest first; at most 100."""
-        with self._connected() as connection:
-            rows = connection.execute(
-                select(JwtKey.kid, JwtKey.public_key, JwtKey.retired_at.is_not(None))
-                .order_by(JwtKey.created_at.desc())
-                .limit(100)
-            )
-            return [(row[0], bytes(row[1]), bool(row[2])) for row in rows]
+    async def jwt_keys(self) -> list[StoredJwtKey]:
+        """The token-signing keys, newest first; at most 100."""
+        rows = await self._rest.rows(
+            "SELECT kid, public_key, retired_at IS NOT NULL FROM signer.jwt_keys ORDER BY created_at DESC LIMIT 100"
+        )
+        return [StoredJwtKey(_bytes(kid).decode(), _bytes(key), retired == b"\x01") for kid, key, retired in rows]
 
-    def add_jwt_key(self, kid: str, public_key: bytes) -> None:
-        """Make `kid` the current key and retire the ones before."""
-        with self._connected() as connection:
-            connection.execute(_ADD_JWT_KEY, {"kid": kid, "public_key": public_key})
+    async def add_jwt_key(self, kid: str, public_key: bytes) -> None:
+        """Make `kid` the current key and retire the ones before, in one statement."""
+        await self._rest.rows(
+            "WITH retired AS (UPDATE signer.jwt_keys SET retired_at = clock_timestamp() WHERE retired_at IS NULL) "
+            "INSERT INTO signer.jwt_keys (kid, public_key) VALUES ($1, $2)",
+            kid,
+            public_key,
+        )
 
     def close(self) -> None:
-        """Return the connections."""
-        self._engine.dispose()
+        """Hang up."""
+        for link in (self._redemptions, self._rest):
+            link.drop()
+
+
+def _key(row: tuple[bytes | None, ...]) -> StoredKey:
+    key_id, wrapped, public_key, address = (_bytes(column) for column in row)
+    return StoredKey(UUID(bytes=key_id), wrapped, public_key, address)
+
+
+def _bytes(column: bytes | None) -> bytes:
+    assert column is not None
+    return column

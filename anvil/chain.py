@@ -6,6 +6,7 @@ second with room for thousands of transactions.
 
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +50,7 @@ def start(
     binary: Path, port: int, state_file: Path | None = None, block_time_s: int | None = 1
 ) -> subprocess.Popen[bytes]:
     """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time."""
+    check_port(port)
     process = subprocess.Popen(
         command(binary, port, state_file, block_time_s), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -64,6 +66,16 @@ def start(
         else:
             return process
     raise AnvilError(f"anvil does not start on port {port} (exit status {process.returncode}); is the port taken?")
+
+
+def check_port(port: int) -> None:
+    """AnvilError when somebody listens there already: his answers would pass for our chain's."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise AnvilError(f"port {port} is taken; the local chain needs another (TALON_ANVIL_PORT)") from None
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

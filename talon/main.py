@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from anvil.errors import AnvilError
 from talon.logging import configure
 from talon.postgres import PostgresError
 from talon.processes import ChildKeepsDying
@@ -26,7 +27,7 @@ def main() -> int:
         settings = Settings.from_environment()
         configure(settings.log_level)
         Supervisor(settings, say).run()
-    except (SettingsError, SupervisorError, ChildKeepsDying, PostgresError, TokenError) as error:
+    except (SettingsError, SupervisorError, ChildKeepsDying, PostgresError, TokenError, AnvilError) as error:
         say(f"talon stopped: {error}")
         return 1
     return 0

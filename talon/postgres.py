@@ -35,6 +35,7 @@ INITDB_TIMEOUT_S = 120.0
 MAX_SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")
 # without user namespaces, root hands the server to this unused uid: postgres refuses to run as root
 SERVER_UID = 64100
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "TZ": "UTC"}
 
 
 class PostgresError(Exception):
@@ -168,6 +169,8 @@ class EmbeddedPostgres:
                     str(self.data),
                     *arguments,
                 ],
+                # nothing of our own environment: it may hold passwords
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

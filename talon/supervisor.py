@@ -20,7 +20,7 @@ from types import FrameType
 
 from sqlalchemy import make_url
 
-from anvil.chain import find_binary
+from anvil.chain import check_port, find_binary
 from talon.children import Children, Urls, choose_identities
 from talon.layout import Layout, own
 from talon.migrate import upgrade
@@ -54,6 +54,8 @@ class Supervisor:
         self.layout = Layout(settings.home.absolute())
         self.postgres: EmbeddedPostgres | None = None
         self.children: list[Child] = []
+        # held open for as long as we live: a child started again inherits the same one
+        self.listeners: list[socket.socket] = []
 
     def run(self) -> None:
         """Start, say `ready URL`, keep alive until SIGINT or SIGTERM, stop. SupervisorError, ChildKeepsDying."""
@@ -73,11 +75,13 @@ class Supervisor:
         settings, layout = self.settings, self.layout
         # 1. Ports first: the cheapest thing to fail on.
         api_listener = self._listen_tcp()
+        self.listeners.append(api_listener)
         identities = choose_identities(layout, self.say)
         layout.create(identities)
         make = Children(settings, layout, identities)
         # 2. The embedded parts.
         if settings.anvil_port:
+            check_port(settings.anvil_port)
             self._launch(make.anvil(settings.anvil_binary or find_binary()))
         token = self._token(identities.signer)
         urls = self._database()
@@ -85,6 +89,7 @@ class Supervisor:
         self._migrate(urls)
         # 4. The processes; the signer's socket is ours, so it survives a signer.
         signer_listener = self._listen_unix(identities.app)
+        self.listeners.append(signer_listener)
         for child in (*make.signers(urls, token, signer_listener), *make.apis(urls, api_listener), make.worker(urls)):
             self._launch(child)
         # 5. First inhabitants.

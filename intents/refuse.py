@@ -75,4 +75,6 @@ async def simulation_failed(
 
 def reason_of(simulation: SimulationResult) -> str:
     """The simulation's failure in one sentence."""
-    return f"Simulation failed: {simulation.revert_reason or simulation.error or simulation.status}"
+    if simulation.status == "reverted":
+        return f"Simulation failed: {simulation.revert_reason or 'the call reverts without giving a reason'}"
+    return f"Simulation failed: {simulation.error or simulation.status}"

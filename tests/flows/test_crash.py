@@ -88,16 +88,19 @@ async def alive(crashing: Running, process: str) -> list[int]:
     return await until(ask, 30, f"a running {process}")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 async def test_sigkill_of_an_api_process_under_load(crashing: Running, victim: World) -> None:
     await rounds(crashing, victim, "api", KILLS)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 async def test_sigkill_of_the_signer_under_load(crashing: Running, victim: World) -> None:
     await rounds(crashing, victim, "signer", KILLS)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 async def test_the_holder_of_a_claim_is_killed_before_it_commits(
     crashing: Running, victim: World, proxy: FaultyRpc

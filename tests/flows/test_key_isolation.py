@@ -64,6 +64,7 @@ def test_no_process_but_the_signer_maps_the_module(instance: Running) -> None:
     assert module not in Path("/proc/self/maps").read_text()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_an_imported_key_leaves_no_trace(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("traces")

@@ -17,6 +17,6 @@ class Engine:
     broadcaster: Broadcaster = field(default_factory=Broadcaster)
 
 
-def engine_of(request: Request) -> Engine:
+async def engine_of(request: Request) -> Engine:
     """FastAPI dependency: the engine of the running application."""
     return cast(Engine, request.app.state.engine)

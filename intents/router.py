@@ -30,7 +30,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
-def itself(agent_id: UUID, caller: CallerDep) -> Caller:
+async def itself(agent_id: UUID, caller: CallerDep) -> Caller:
     """Only the agent itself may act; the answer is the same for every other id, known or not."""
     if not caller.is_agent:
         raise forbidden("Only the agent itself can use the Intents API; humans set its guardrails.")
@@ -64,7 +64,7 @@ class Shown:
     include: frozenset[str]
 
 
-def shown_of(include_signed_tx: str | None = None, include: str | None = None) -> Shown:
+async def shown_of(include_signed_tx: str | None = None, include: str | None = None) -> Shown:
     """`?include_signed_tx=true` (or 1) for the bytes, `?include=receipt,signing` for fields of ours."""
     wanted = frozenset(name for name in (include or "").split(",") if name)
     if unknown := wanted - view.INCLUDABLE:

@@ -31,6 +31,9 @@ class Context:
     options: Options
 
 
-def context_of(request: Request) -> Context:
-    """FastAPI dependency: the context of the running application."""
+async def context_of(request: Request) -> Context:
+    """FastAPI dependency: the context of the running application.
+
+    Asynchronous on purpose: FastAPI gives a plain function a thread for every request.
+    """
     return cast(Context, request.app.state.context)

@@ -16,7 +16,7 @@ from vault.auth.client_address import client_address, parse_networks
 from vault.auth.scopes import path_scopes
 from vault.auth.tokens import TokenVerifier
 from vault.columns import AnyRow
-from vault.context import Context, context_of
+from vault.context import Context
 from vault.errors import unauthorized
 
 
@@ -55,7 +55,7 @@ def authenticator_of(request: Request) -> Authenticator:
     """The application's authenticator, made on first use."""
     state = request.app.state
     if not hasattr(state, "authenticator"):
-        state.authenticator = Authenticator(context_of(request))
+        state.authenticator = Authenticator(request.app.state.context)
     return cast(Authenticator, state.authenticator)
 
 

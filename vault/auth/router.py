@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1", tags=["auth"])
 Ctx = Annotated[Context, Depends(context_of)]
 
 
-def _ip_address(request: Request) -> str | None:
+async def _ip_address(request: Request) -> str | None:
     return authenticator_of(request).address(request)
 
 

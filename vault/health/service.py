@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from signer.client import SignerHealth
 from signer.errors import SignerError
-from vault.context import Context, context_of
+from vault.context import Context
 
 MAX_AGE_S = 1.0
 TIMEOUT_S = 3.0
@@ -67,5 +67,5 @@ def probe_of(request: Request) -> Probe:
     """FastAPI dependency: the application's probe, made on first use."""
     state = request.app.state
     if not hasattr(state, "health_probe"):
-        state.health_probe = Probe(context_of(request))
+        state.health_probe = Probe(request.app.state.context)
     return cast(Probe, state.health_probe)

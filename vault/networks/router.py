@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["Chains"])
 ContextDep = Annotated[Context, Depends(context_of)]
 
 
-def _wants_limits(include: Annotated[str, Query(pattern="^(limits)?$")] = "") -> bool:
+async def _wants_limits(include: Annotated[str, Query(pattern="^(limits)?$")] = "") -> bool:
     return include == "limits"
 
 

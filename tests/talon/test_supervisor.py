@@ -203,3 +203,18 @@ async def test_a_senseless_variable_is_said_in_a_line(tmp_path: Path) -> None:
     done = await asyncio.to_thread(serve, tmp_path, TALON_WORKERS="many")
     assert done.returncode == 1
     assert done.stdout.startswith("talon stopped: TALON_WORKERS: ")
+
+
+async def test_a_stop_while_still_starting_leaves_nothing(tmp_path: Path) -> None:
+    starting = Instance(tmp_path)
+    starting.launch()
+    process = starting.process
+    assert process is not None
+
+    async def postgres_runs() -> bool:
+        return bool(starting.pids("postgres"))
+
+    await until(postgres_runs, 60, "PostgreSQL", every_s=0.02)
+    await asyncio.to_thread(starting.stop)
+    assert process.returncode == 0
+    await gone(tmp_path)

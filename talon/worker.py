@@ -20,8 +20,8 @@ from vault.context import Context
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-SWEEP_EVERY_TICKS = 30
+TICK_S = 0.5
+SWEEP_EVERY_TICKS = 60
 # any fixed number: names the right to reconcile among the workers of one database
 LEADER_LOCK = 7_214_001
 

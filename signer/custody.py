@@ -1,14 +1,16 @@
 """Attack our own custody with a throw-away key, at every start; a signer whose keys can be had refuses to serve.
 
 On a loaded signing key: read its value, wrap it under any wrapping key, relax its attributes, copy it into a looser
-one. On a stored blob: decrypt it with the wrapping key, unwrap it as an extractable key, unwrap it as a readable key
-of another class. On a vault's key-encryption key: the same, as far as it applies. Source: PKCS#11 v2.40, sections
-4.4 and 5.14; the conflict of wrap and decrypt is the classic of Clulow (2003).
+one. On a stored blob: decrypt it with the wrapping key, unwrap it as an extractable key, unwrap it as a key of
+another class. On a vault's key-encryption key: the same, as far as it applies. On the roots: read them, make them
+decrypt, copy them into keys that do. Source: PKCS#11 v2.40, sections 4.4 and 5.14; the conflict of wrap and decrypt
+is the classic of Clulow (2003).
 
 Controls come first, because "refused" proves nothing about a token on which nothing works.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from pkcs11 import Attribute, KeyType, ObjectClass
@@ -39,7 +41,7 @@ def attack(hsm: Hsm) -> dict[str, str]:
         return made
 
     try:
-        attacks = _signing_key_attacks(hsm, keep) | _vault_key_attacks(hsm, keep)
+        attacks = _signing_key_attacks(hsm, keep) | _vault_key_attacks(hsm, keep) | _root_attacks(hsm)
         return {name: WORKED if _works(work) else SAFE for name, work in attacks.items()}
     finally:
         for made in objects:
@@ -53,6 +55,15 @@ def demand(results: dict[str, str]) -> None:
         raise CustodyBroken(
             f"a key in this HSM can be taken out: {', '.join(broken)}. Refusing to serve; see docs/threat-model.md."
         )
+
+
+def _root_attacks(hsm: Hsm) -> dict[str, Attack]:
+    attacks: dict[str, Attack] = {}
+    for name, root in (("root", hsm.roots.signing), ("vault_root", hsm.roots.vault)):
+        attacks[f"{name}_read_value"] = partial(_get, root, Attribute.VALUE)
+        attacks[f"{name}_set_decrypt"] = partial(_set_and_undo, root, Attribute.DECRYPT)
+        attacks[f"{name}_copy_decrypt"] = partial(root.copy, {Attribute.DECRYPT: True})
+    return attacks
 
 
 def _signing_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack]:
@@ -83,6 +94,8 @@ def _signing_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Atta
         "unwrap_extractable": lambda: hsm.unwrap(root, blob, {**SIGNING_KEY, Attribute.EXTRACTABLE: True}, ec=True),
         "unwrap_not_sensitive": lambda: hsm.unwrap(root, blob, {**SIGNING_KEY, Attribute.SENSITIVE: False}, ec=True),
         "unwrap_as_aes": lambda: hsm.unwrap(root, blob, _READABLE),
+        # as unreadable as the root's template asks, but of a class whose mechanisms may give it away
+        "unwrap_as_hidden_aes": lambda: hsm.unwrap(root, blob, {**UNSET, **LOCKED_IN, Attribute.ENCRYPT: True}),
         "unwrap_as_generic_secret": lambda: _unwrap_as_generic_secret(hsm, root, blob),
     }
 
@@ -111,6 +124,17 @@ def _vault_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack
         "vault_key_unwrap_to_decrypt": lambda: hsm.unwrap(root, blob, {**KEK, Attribute.DECRYPT: True}),
         "vault_key_unwrap_as_generic_secret": lambda: _unwrap_as_generic_secret(hsm, root, blob),
     }
+
+
+def _get(key: Any, attribute: Attribute) -> Any:
+    return key[attribute]
+
+
+def _set_and_undo(key: Any, attribute: Attribute) -> Any:
+    before = key[attribute]
+    worked = _set(key, attribute, value=True)
+    key[attribute] = before
+    return worked
 
 
 def _set(key: Any, attribute: Attribute, *, value: bool) -> Any:

@@ -53,6 +53,8 @@ def normalise(signature: bytes, digest: bytes, address: bytes) -> RecoverableSig
     if len(signature) != 64:
         raise SignerUnavailable("the HSM returned a signature of the wrong length")
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if not (0 < r < ORDER and 0 < s < ORDER):
+        raise SignerUnavailable("the HSM returned a signature out of range")
     if s > ORDER // 2:
         s = ORDER - s
     canonical = r.to_bytes(32, "big") + s.to_bytes(32, "big")

@@ -57,7 +57,7 @@ class JwtKey:
     retired: bool
 
 
-class _Broken(SignerUnavailable):
+class _Broken(Exception):  # noqa: N818 - reads as what it says
     """The connection broke while a request was on its way: nobody knows what became of it."""
 
 
@@ -175,19 +175,24 @@ class SignerClient:
     async def _ask(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._timeout_s):
-                try:
-                    answer = await (await self._connected()).exchange(operation, args)
-                except _Broken:
-                    # A signer restarts within the second. What changes nothing may be asked again, the rest not:
-                    # a key may have been made, an approval redeemed.
-                    if operation not in REPEATABLE:
-                        raise
-                    answer = await (await self._connected()).exchange(operation, args)
+                answer = await self._answer(operation, args)
         except TimeoutError:
             raise SignerUnavailable("the signer does not answer in time") from None
+        except _Broken as error:
+            raise SignerUnavailable(str(error)) from None
         if "ok" in answer:
             return dict(answer["ok"])
         raise BY_CODE.get(str(answer.get("error")), SignerError)(str(answer.get("detail", "")))
+
+    async def _answer(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await (await self._connected()).exchange(operation, args)
+        except _Broken:
+            # A signer restarts within the second. What changes nothing may be asked again, the rest not: a key may
+            # have been made, an approval redeemed.
+            if operation not in REPEATABLE:
+                raise
+            return await (await self._connected()).exchange(operation, args)
 
     async def _connected(self) -> _Connection:
         async with self._connecting:

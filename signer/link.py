@@ -144,13 +144,7 @@ def _is_stale(connection: PGconn) -> bool:
         return True
     poll = select.poll()
     poll.register(connection.socket, select.POLLIN)
-    if not poll.poll(0):
-        return False
-    try:
-        connection.consume_input()
-    except psycopg.Error:
-        return True
-    return connection.status != ConnStatus.OK
+    return bool(poll.poll(0))
 
 
 def _name(error: Exception) -> str:

@@ -76,5 +76,5 @@ async def simulation_failed(
 def reason_of(simulation: SimulationResult) -> str:
     """The simulation's failure in one sentence."""
     if simulation.status == "reverted":
-        return f"Simulation failed: {simulation.revert_reason or 'the call reverts without giving a reason'}"
+        return f"Simulation failed: reverted, {simulation.revert_reason}"
     return f"Simulation failed: {simulation.error or simulation.status}"

@@ -88,7 +88,7 @@ def explain(result: SendResult) -> str | None:
 
 async def record(database: Database, transaction_id: UUID, attempt_id: UUID, result: SendResult) -> None:
     """Write down an attempt's outcome: `signed` becomes `broadcast` once a node took it, never the other way."""
-    async with database.begin() as connection:
+    async with database.statements() as connection:
         await connection.execute(
             _RECORD,
             {
@@ -104,5 +104,5 @@ async def record(database: Database, transaction_id: UUID, attempt_id: UUID, res
 
 async def record_sent(database: Database, attempt_id: UUID, result: SendResult) -> None:
     """Write down an attempt's outcome when it changes nothing about its transaction (a filler's)."""
-    async with database.begin() as connection:
+    async with database.statements() as connection:
         await connection.execute(_RECORD_SENT, {"attempt_id": attempt_id, "taken": result.outcome in TAKEN})

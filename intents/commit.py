@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,20 @@ from vault.context import Context
 from vault.errors import unavailable
 
 Kind = Literal["submit", "sign_only"]
+
+_COLUMNS = [column.name for column in models.Transaction.__table__.columns]
+# Transaction, bytes and nonce in one statement: the lock is held while it runs.
+# `tried_at` keeps the worker's hands off for some seconds: the API sends these bytes itself right away.
+_WRITE = text(f"""
+    WITH intent AS (
+        INSERT INTO transactions ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+    ), bytes AS (
+        INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, tried_at)
+        VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, :signed_at)
+    )
+    UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
+    WHERE chain_id = :chain_id AND address = :wallet_address
+""")  # noqa: S608 - the names are our own columns; every value is a bind parameter
 APPROVAL_TTL = timedelta(seconds=30)
 
 
@@ -99,16 +113,13 @@ async def _sign_and_write(
         raise unavailable("The signer returned something else than what was approved; it was discarded.")
     # 5. Write everything this signature means, in the same database transaction.
     written = await _write(connection, caller, prepared, kind, transaction, signed)
-    transaction_id = written.transaction_id
-    if kind == "submit":
-        await wallets.advance(connection, chain_id, key.address, nonce + 1)
-    await budget.reserve(connection, caller.id, transaction_id, draft.value_wei)
+    await budget.reserve(connection, caller.id, written.transaction_id, draft.value_wei)
     await write_for(
         connection,
         caller,
         "transaction.submit" if kind == "submit" else "transaction.sign",
         "transaction",
-        transaction_id,
+        written.transaction_id,
         chain=draft.chain.name,
         to=f"0x{draft.to.hex()}",
         value_wei=str(draft.value_wei),
@@ -116,7 +127,7 @@ async def _sign_and_write(
         tx_hash=f"0x{signed.hash.hex()}",
     )
     if claim is not None:
-        await idempotency.complete(connection, claim, transaction_id)
+        await idempotency.complete(connection, claim, written.transaction_id)
     return written
 
 
@@ -140,17 +151,16 @@ async def _write(
         "created_at": now,
         "signed_at": now,
     }
-    await connection.execute(insert(models.Transaction).values(**row))
     await connection.execute(
-        insert(models.Attempt).values(
-            id=attempt_id,
-            transaction_id=transaction_id,
-            kind=kind,
-            raw=signed.raw,
-            tx_hash=signed.hash,
-            # the API sends these bytes itself right away: the worker keeps its hands off for some seconds
-            tried_at=now,
-        )
+        _WRITE,
+        {
+            **row,
+            "attempt_id": attempt_id,
+            "kind": kind,
+            "raw": signed.raw,
+            # a sign-only transaction names the next free nonce without taking it
+            "next_nonce": transaction.nonce + 1 if kind == "submit" else 0,
+        },
     )
     return Committed(transaction_id, attempt_id, row, signed.raw)
 

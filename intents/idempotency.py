@@ -90,7 +90,7 @@ async def claim(database: Database, agent_id: UUID, key: str, draft_hash: bytes)
     key_hash = hashlib.sha256(key.encode()).digest()
     mine = Claim(agent_id, key_hash, uuid4())
     named = {"agent_id": agent_id, "key_hash": key_hash}
-    async with database.begin() as connection:
+    async with database.statements() as connection:
         claimed = (
             await connection.execute(_CLAIM, {**mine.parameters(), "draft_hash": draft_hash, "lease_s": LEASE_S})
         ).first()
@@ -127,13 +127,13 @@ async def complete(connection: AsyncConnection, mine: Claim, transaction_id: UUI
 
 async def release(database: Database, mine: Claim) -> None:
     """Free the key after a refusal before signing, so that a corrected request may use it."""
-    async with database.begin() as connection:
+    async with database.statements() as connection:
         await connection.execute(_RELEASE, mine.parameters())
 
 
 async def sweep(database: Database) -> int:
     """Drop keys that are 24 h old and settled, at most 1,000 a call; returns how many."""
-    async with database.begin() as connection:
+    async with database.statements() as connection:
         return (await connection.execute(_SWEEP)).rowcount
 
 

@@ -119,7 +119,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
 
 async def read_grounds(context: Context, caller: Caller, draft: Draft) -> Grounds:
     """Key, limits and spend for this caller and draft; 403 or 404 as the vault says."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         guardrails = await load_guardrails(connection, caller.id)
         if guardrails is None or not guardrails.is_active:
             raise not_found("Agent not found")

@@ -26,7 +26,7 @@ _SELECT = select(*Transaction.__table__.columns, Attempt.raw.label("signed_tx"))
 
 async def one(context: Context, agent_id: UUID, transaction_id: UUID) -> Found:
     """One transaction of this agent; 404 when there is none."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         row = (
             (
                 await connection.execute(
@@ -43,7 +43,7 @@ async def one(context: Context, agent_id: UUID, transaction_id: UUID) -> Found:
 
 async def page(context: Context, agent_id: UUID, limit: int, offset: int) -> list[Found]:
     """At most `limit` transactions of this agent after the `offset` newest."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         rows = await connection.execute(
             _SELECT.where(Transaction.agent_id == agent_id)
             .order_by(Transaction.created_at.desc(), Transaction.id.desc())

@@ -47,7 +47,7 @@ async def reader(agent_id: UUID, caller: CallerDep, context: ContextDep) -> Call
         if caller.id != agent_id:
             raise forbidden("An agent can only read its own transactions.")
         return caller
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         org_id = await agent_org(connection, agent_id)
     if org_id != caller.org_id:
         raise not_found("Agent not found")
@@ -90,7 +90,7 @@ async def submit_transaction(
     """Sign and broadcast a transaction inside the agent's guardrails (201; 200 for a replay)."""
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY_CHARS:
         raise bad_request(f"Idempotency-Key must have 1 to {MAX_KEY_CHARS} characters.")
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         draft = await draft_of(connection, body)
     answer = await submit(context, engine, caller, draft, idempotency_key)
     return JSONResponse(answer.body, status_code=answer.status)
@@ -101,7 +101,7 @@ async def sign_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:
     """Sign a transaction without sending it."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         draft = await draft_of(connection, body)
     return await sign_only(context, engine, caller, draft)
 
@@ -109,7 +109,7 @@ async def sign_transaction(
 @router.post("/simulate")
 async def simulate_transaction(body: TransactionRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
     """Say what a transaction would do, under the same guardrails; nothing is signed."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         draft = await draft_of(connection, body)
     return await simulate_one(context, caller, draft)
 
@@ -117,7 +117,7 @@ async def simulate_transaction(body: TransactionRequest, caller: AgentDep, conte
 @router.post("/simulate-bundle")
 async def simulate_transactions(body: BundleRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
     """Say what several transactions would do, each on the state the one before left."""
-    async with context.database.begin() as connection:
+    async with context.database.statements() as connection:
         drafts = [await draft_of(connection, each) for each in body.transactions]
     return await simulate_bundle(context, caller, drafts)
 

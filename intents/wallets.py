@@ -14,10 +14,6 @@ _LOCK = text("""
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
 """)
-_ADVANCE = text("""
-    UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
-    WHERE chain_id = :chain_id AND address = :address
-""")
 _OCCUPIED = text("""
     SELECT 1 FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :nonce AND status = ANY(:occupying)
@@ -62,8 +58,3 @@ async def choose_nonce(
     except NonceInFlight as error:
         raise conflict(str(error)) from None
     return requested
-
-
-async def advance(connection: AsyncConnection, chain_id: int, address: bytes, next_nonce: int) -> None:
-    """Remember that every nonce below `next_nonce` is given out."""
-    await connection.execute(_ADVANCE, {"chain_id": chain_id, "address": address, "next_nonce": next_nonce})

@@ -21,11 +21,11 @@ from vault.errors import unauthorized
 
 
 class Authenticator:
-    """One per application: its token verifier, trusted proxies and connections in autocommit."""
+    """One per application: its token verifier, trusted proxies and database."""
 
     def __init__(self, context: Context) -> None:
         self._verifier = TokenVerifier(context.signer)
-        self._engine = context.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._database = context.database
         self._proxies = parse_networks(context.options.trusted_proxies)
 
     def address(self, request: Request) -> str | None:
@@ -36,12 +36,12 @@ class Authenticator:
     async def caller(self, credential: str) -> Caller:
         """Who presents this credential; Problem 401 if it does not count (any more)."""
         if keys.is_key(credential):
-            async with self._engine.connect() as connection:
+            async with self._database.statements() as connection:
                 if credential.startswith(keys.AGENT):
                     return await _agent_by_key(connection, credential)
                 return await _user_by_key(connection, credential)
         claims = await self._verifier.verify(credential)
-        async with self._engine.connect() as connection:
+        async with self._database.statements() as connection:
             if claims.kind == "agent":
                 row = await repository.agent_of_token(connection, claims)
                 found = await _agent(connection, row)

@@ -19,7 +19,7 @@ CKA_UNWRAP_TEMPLATE: Final = 0x40000212
 CLASS, TOKEN, PRIVATE, LABEL = 0x0, 0x1, 0x2, 0x3
 KEY_TYPE, SENSITIVE, ENCRYPT, DECRYPT = 0x100, 0x103, 0x104, 0x105
 WRAP, UNWRAP, SIGN, VERIFY, DERIVE = 0x106, 0x107, 0x108, 0x10A, 0x10C
-VALUE_LEN, EXTRACTABLE, MODIFIABLE = 0x161, 0x162, 0x170
+VALUE_LEN, EXTRACTABLE, MODIFIABLE, COPYABLE = 0x161, 0x162, 0x170, 0x171
 SECRET_KEY_CLASS, PRIVATE_KEY_CLASS = 4, 3
 AES_KEY_TYPE, EC_KEY_TYPE = 0x1F, 0x3
 
@@ -55,6 +55,8 @@ def create_wrapping_key(module: str, slot_id: int, label: str, unwraps: Mapping[
         SENSITIVE: True,
         EXTRACTABLE: False,
         MODIFIABLE: False,
+        # a copy may be made to decrypt; and a copy cut short by a crash would be a second root of that name
+        COPYABLE: False,
         WRAP: True,
         UNWRAP: True,
         # a key that wraps and decrypts lets the PIN's holder read what it wrapped

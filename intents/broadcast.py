@@ -18,6 +18,7 @@ from vault.db import Database
 log = logging.getLogger(__name__)
 
 Wallet = tuple[int, bytes]
+ANSWER_WITHIN_S = 5.0
 TAKEN = (SendOutcome.ACCEPTED, SendOutcome.ALREADY_KNOWN)
 
 _RECORD = text("""
@@ -64,15 +65,41 @@ class Broadcaster:
         try:
             while line.waiting:
                 client, raw, future = line.waiting.popleft()
-                result = await client.send_raw(raw)
-                if not future.done():
-                    future.set_result(result)
+                result = NOT_SENT
+                try:
+                    result = await client.send_raw(raw)
+                finally:
+                    # whatever happened, nobody is left waiting: "unknown" is always true
+                    settle(future, result)
+                if result.outcome is SendOutcome.UNKNOWN:
+                    # The chain does not answer now. Those behind would each wait for it in vain; the worker sends
+                    # their bytes soon.
+                    self._give_up(line)
         finally:
-            # a bug in the client must not leave anybody waiting: unknown is always true
-            for _, _, future in line.waiting:
-                if not future.done():
-                    future.set_result(SendResult(SendOutcome.UNKNOWN, "not sent yet"))
+            self._give_up(line)
             self._lines.pop(wallet, None)
+
+    @staticmethod
+    def _give_up(line: _Line) -> None:
+        while line.waiting:
+            settle(line.waiting.popleft()[2], NOT_SENT)
+
+
+NOT_SENT = SendResult(SendOutcome.UNKNOWN, "not sent yet")
+
+
+def settle(future: "asyncio.Future[SendResult]", result: SendResult) -> None:
+    """Give a waiting request its result, if it still waits."""
+    if not future.done():
+        future.set_result(result)
+
+
+async def outcome_of(sending: "asyncio.Future[SendResult]") -> SendResult:
+    """The result of a send, or "unknown" after `ANSWER_WITHIN_S`: what is committed is answered in time."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(sending), ANSWER_WITHIN_S)
+    except TimeoutError:
+        return NOT_SENT
 
 
 def explain(result: SendResult) -> str | None:

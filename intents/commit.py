@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.transactions import DynamicFeeTransaction, Transaction, decode_signed, max_gas_cost
 from guardrails.approval import approve
-from intents import budget, idempotency, models, wallets
+from intents import budget, grounds, idempotency, models, outcome, wallets
 from intents.idempotency import Claim
 from intents.prepare import Prepared, check
 from intents.status import Status
@@ -23,7 +23,7 @@ from signer.client import SignedTransaction, SignerClient
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import unavailable
+from vault.errors import conflict, unavailable
 
 Kind = Literal["submit", "sign_only"]
 
@@ -35,7 +35,7 @@ _WRITE = text(f"""
         INSERT INTO transactions ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
     ), bytes AS (
         INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, tried_at)
-        VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, :signed_at)
+        VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, clock_timestamp())
     )
     UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
     WHERE chain_id = :chain_id AND address = :wallet_address
@@ -56,18 +56,22 @@ class Committed:
 async def commit(context: Context, caller: Caller, prepared: Prepared, kind: Kind, claim: Claim | None) -> Committed:
     """Sign `prepared` under the locks and make it durable.
 
-    Raises 403 when the locked totals forbid it, 409/422 for a bad explicit nonce or a lost claim, 503 when the
-    signer or the database fails: then nothing was reserved.
+    Raises 403 when what a human set by now, or the locked totals, forbid it; 409/422 for a bad explicit nonce or a
+    lost claim; 503 when the signer or the database fails.
     """
     written: Committed | None = None
     try:
         async with context.database.begin() as connection:
             written = await _sign_and_write(connection, context.signer, caller, prepared, kind, claim)
+    except IntegrityError as error:
+        raise conflict("Another transaction took this nonce; nothing was signed that counts.") from error
     except DBAPIError as error:
-        # The connection broke. If it broke while committing, the commit may have happened: only the database
-        # knows, and answering "failed" about a transaction that exists would have the agent send it twice.
-        if written is None or not await _exists(context, written.transaction_id):
-            raise unavailable("The database is not available; nothing was signed. Try again.") from error
+        if written is None:
+            raise unavailable("The database is not available; nothing was done. Try again.") from error
+        # The connection broke while committing: whether the commit happened, only the database knows.
+        await outcome.settle(
+            context.database, written.transaction_id, prepared.draft.chain.chain_id, prepared.key.address
+        )
     assert written is not None
     return written
 
@@ -81,10 +85,14 @@ async def _sign_and_write(
     claim: Claim | None,
 ) -> Committed:
     draft, key, chain_id = prepared.draft, prepared.key, prepared.draft.chain.chain_id
-    # 1. The locks, always in this order: claim, budget, wallet.
+    # 1. The locks, always in this order: claim, budget, agent (shared), wallet.
     if claim is not None:
         await idempotency.hold(connection, claim)
     spent_wei = await budget.lock(connection, caller.id)
+    # What a human set may have changed since it was read for the first time: what counts is what it is now.
+    now = await grounds.read(connection, caller, draft, binding=True)
+    if now.key != key:
+        raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
     tracked = await wallets.lock(connection, chain_id, key.address)
     # 2. The nonce.
     nonce = await wallets.choose_nonce(
@@ -97,8 +105,8 @@ async def _sign_and_write(
         mined=prepared.quote.mined_nonce,
     )
     transaction = prepared.transaction(nonce)
-    # 3. Decide again, now on totals that nobody can change beneath us.
-    allowed = check(draft, prepared.limits, spent_wei, max_gas_cost(transaction))
+    # 3. Decide again, now on limits and totals that nobody can change beneath us.
+    allowed = check(draft, now.limits, spent_wei, max_gas_cost(transaction))
     # 4. Sign, and compare what came back with what was approved: the signer is checked, not believed.
     approval = approve(
         allowed,
@@ -193,9 +201,3 @@ def intent_columns(caller: Caller, prepared: Prepared, transaction_id: UUID) -> 
         "simulation_id": uuid4() if simulation else None,
         "simulation_status": simulation.status if simulation else None,
     }
-
-
-async def _exists(context: Context, transaction_id: UUID) -> bool:
-    async with context.database.begin() as connection:
-        found = await connection.execute(select(models.Transaction.id).where(models.Transaction.id == transaction_id))
-        return found.first() is not None

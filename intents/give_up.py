@@ -6,20 +6,23 @@ The transaction becomes `failed` when the filler (or anything else with its nonc
 mined first, it was mined.
 """
 
+import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.chain import Chain
-from chains.fees import DynamicFees, LegacyFees, replacement_fees
+from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
 from chains.quote import quote
 from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction, decode_signed, max_gas_cost
 from guardrails.approval import approve_filler
 from intents import models, read, view, wallets
-from intents.broadcast import record_sent
+from intents.broadcast import outcome_of, record_sent
 from intents.commit import APPROVAL_TTL
 from intents.engine import Engine
 from intents.status import IN_FLIGHT, Status
@@ -29,13 +32,32 @@ from vault.context import Context
 from vault.errors import Problem, conflict, not_found, unavailable
 from vault.networks.service import load_chain
 
+log = logging.getLogger(__name__)
+
 FILLER_GAS = 21_000
+
+# A filler is given this long to be mined before it may be outbid by another
+BUMP_AFTER_S = 30
+
+_ATTEMPTS = text("""
+    SELECT raw, kind, sent_at IS NOT NULL AS sent,
+           created_at > clock_timestamp() - make_interval(secs => :bump_after_s) AS young
+    FROM attempts WHERE transaction_id = :id ORDER BY created_at
+""")
 
 _MARK = text("""
     UPDATE transactions SET given_up_at = clock_timestamp(),
            error_message = 'Given up; a filler transaction is settling its nonce.'
-    WHERE id = :id AND status = ANY(:in_flight) AND given_up_at IS NULL
+    WHERE id = :id AND status = ANY(:in_flight)
 """)
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """What has to be outbid, if any node may have it: the last bytes for the nonce."""
+
+    original: Transaction
+    taken: bool
 
 
 async def give_up(
@@ -43,27 +65,45 @@ async def give_up(
 ) -> dict[str, Any]:
     """Sign, commit and send the filler; 409 when there is nothing to give up (any more)."""
     found = await read.one(context, agent_id, transaction_id)
-    if found.row["status"] not in IN_FLIGHT or found.row["given_up_at"] is not None:
-        raise settled(found.row)
-    assert found.signed_tx is not None
-    original, _ = decode_signed(found.signed_tx)
-    async with context.database.begin() as connection:
+    row = found.row
+    async with context.database.statements() as connection:
+        outbid = await _to_outbid(connection, row)
         # also a disabled or removed chain: what was signed there is seen through
-        chain = await load_chain(connection, found.row["chain_id"])
+        chain = await load_chain(connection, row["chain_id"])
     if chain is None:
         raise not_found("The chain of this transaction is no longer known")
     client = context.chains.for_chain(chain)
-    address = bytes(found.row["wallet_address"])
-    now = await quote(client, address)
-    filler = filler_for(original, address, replacement_fees(original, now.fee_quote))
+    address = bytes(row["wallet_address"])
+    filler = filler_for(outbid.original, address, fees_for(outbid, (await quote(client, address)).fee_quote))
     within_ceiling(chain, filler)
     async with engine.queue.turn(chain.chain_id, address):
         async with context.database.begin() as connection:
             await wallets.lock(connection, chain.chain_id, address)
-            attempt_id, raw = await _sign(context, connection, caller, found.row, filler, address)
+            await _to_outbid(connection, row)  # nobody may have been faster
+            attempt_id, raw = await _sign(context, connection, caller, row, filler, address)
         sending = engine.broadcaster.enqueue(client, (chain.chain_id, address), raw)
-    await record_sent(context.database, attempt_id, await sending)
-    return view.transaction((await read.one(context, agent_id, transaction_id)).row)
+    result = await outcome_of(sending)
+    try:
+        await record_sent(context.database, attempt_id, result)
+        row = (await read.one(context, agent_id, transaction_id)).row
+    except SQLAlchemyError:
+        # committed is committed: the worker finds out the rest
+        log.warning("filler outcome of %s not recorded", transaction_id)
+    return view.transaction(row)
+
+
+async def _to_outbid(connection: AsyncConnection, row: dict[str, Any]) -> GivenUp:
+    """What the filler replaces; 409 for a transaction not in flight, or whose filler is still young."""
+    if row["status"] not in IN_FLIGHT:
+        raise conflict(f"This transaction cannot be given up: it is {Status(row['status']).value}.")
+    attempts = list(await connection.execute(_ATTEMPTS, {"id": row["id"], "bump_after_s": BUMP_AFTER_S}))
+    last = attempts[-1]
+    if last.kind == "filler" and last.young:
+        raise conflict(
+            f"This transaction is given up already; its filler may be outbid after {BUMP_AFTER_S} seconds."
+        )
+    original, _ = decode_signed(bytes(last.raw))
+    return GivenUp(original, taken=any(attempt.sent for attempt in attempts))
 
 
 async def _sign(
@@ -74,9 +114,9 @@ async def _sign(
     filler: Transaction,
     address: bytes,
 ) -> tuple[UUID, bytes]:
-    marked = await connection.execute(_MARK, {"id": row["id"], "in_flight": [status.value for status in IN_FLIGHT]})
+    marked = await connection.execute(_MARK, {"id": row["id"], "in_flight": list(IN_FLIGHT)})
     if marked.rowcount != 1:
-        raise settled(row)
+        raise conflict("This transaction was mined or settled in the meantime; there is nothing to give up.")
     approval = approve_filler(
         filler,
         sender=address,
@@ -95,7 +135,7 @@ async def _sign(
             kind="filler",
             raw=signed.raw,
             tx_hash=signed.hash,
-            tried_at=datetime.now(UTC),
+            tried_at=func.clock_timestamp(),
         )
     )
     await write_for(
@@ -108,6 +148,13 @@ async def _sign(
         filler_hash=f"0x{signed.hash.hex()}",
     )
     return attempt_id, signed.raw
+
+
+def fees_for(outbid: GivenUp, market: FeeQuote) -> LegacyFees | DynamicFees:
+    """The market's price; above the bytes to replace only where a node may have them."""
+    if outbid.taken:
+        return replacement_fees(outbid.original, market)
+    return choose_fees(FeeRequest(None, None, None), market)
 
 
 def filler_for(original: Transaction, address: bytes, fees: LegacyFees | DynamicFees) -> Transaction:
@@ -135,17 +182,11 @@ def filler_for(original: Transaction, address: bytes, fees: LegacyFees | Dynamic
 
 
 def within_ceiling(chain: Chain, filler: Transaction) -> None:
-    """The one guardrail a filler has."""
-    cost_wei = max_gas_cost(filler)
-    if cost_wei > chain.max_gas_cost_wei:
+    """The one guardrail a filler has: an eighth above the ceiling, to outbid whatever the ceiling let by."""
+    cost_wei, ceiling_wei = max_gas_cost(filler), chain.max_gas_cost_wei * 9 // 8
+    if cost_wei > ceiling_wei:
         raise Problem(
             403,
-            f"The filler would cost up to {cost_wei} wei of gas, above the ceiling of {chain.max_gas_cost_wei} wei"
-            f" for {chain.name}; wait for lower fees or have an admin raise the ceiling.",
+            f"The filler would cost up to {cost_wei} wei of gas, above its ceiling of {ceiling_wei} wei"
+            f" on {chain.name}; wait for lower fees or have an admin raise the chain's ceiling.",
         )
-
-
-def settled(row: dict[str, Any]) -> Problem:
-    """409: a transaction that is mined, failed, given up or never had a nonce."""
-    state = "given up already" if row["given_up_at"] is not None else Status(row["status"]).value
-    return conflict(f"This transaction cannot be given up: it is {state}.")

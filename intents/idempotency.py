@@ -4,11 +4,15 @@ A claim is its own short commit and carries a lease and a fence. A claimer that 
 ends; one that was only slow finds its fence gone at `hold`, before anything is signed, and gives way.
 """
 
+import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.db import Database
@@ -28,8 +32,17 @@ _CLAIM = text("""
 """)
 
 _READ = text("""
-    SELECT draft_hash, transaction_id FROM idempotency_keys
+    SELECT draft_hash, transaction_id, lease_until >= clock_timestamp() AS held FROM idempotency_keys
     WHERE agent_id = :agent_id AND key_hash = :key_hash
+""")
+
+# not while the row is locked by our own signing: the lease does not matter then
+_RENEW = text("""
+    UPDATE idempotency_keys SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+    WHERE (agent_id, key_hash) IN (
+        SELECT agent_id, key_hash FROM idempotency_keys
+        WHERE agent_id = :agent_id AND key_hash = :key_hash AND fence = :fence AND transaction_id IS NULL
+        FOR UPDATE SKIP LOCKED)
 """)
 
 _HOLD = text("""
@@ -89,17 +102,26 @@ async def claim(database: Database, agent_id: UUID, key: str, draft_hash: bytes)
     """
     key_hash = hashlib.sha256(key.encode()).digest()
     mine = Claim(agent_id, key_hash, uuid4())
-    named = {"agent_id": agent_id, "key_hash": key_hash}
     async with database.statements() as connection:
-        claimed = (
-            await connection.execute(_CLAIM, {**mine.parameters(), "draft_hash": draft_hash, "lease_s": LEASE_S})
-        ).first()
-        if claimed is not None:
+        # Look first: a claim in good standing is answered without waiting for the lock that its holder may have
+        if (known := await _known(connection, mine, draft_hash)) is not None:
+            return known
+        claimed = await connection.execute(
+            _CLAIM, {**mine.parameters(), "draft_hash": draft_hash, "lease_s": LEASE_S}
+        )
+        if claimed.first() is not None:
             return mine
-        row = (await connection.execute(_READ, named)).first()
+        if (known := await _known(connection, mine, draft_hash)) is not None:
+            return known
+    # released between our statements: the first attempt was refused before anything was signed
+    raise in_flight()
+
+
+async def _known(connection: AsyncConnection, mine: Claim, draft_hash: bytes) -> Replay | None:
+    """What the key stands for already; None when it is free to claim, 409 or 422 when it is not to be had."""
+    row = (await connection.execute(_READ, {"agent_id": mine.agent_id, "key_hash": mine.key_hash})).first()
     if row is None:
-        # released between our two statements: the first attempt was refused before anything was signed
-        raise in_flight()
+        return None
     if bytes(row.draft_hash) != draft_hash:
         raise Problem(
             422,
@@ -107,9 +129,35 @@ async def claim(database: Database, agent_id: UUID, key: str, draft_hash: bytes)
             type="idempotency_key_reuse",
             title="Idempotency-Key Reuse",
         )
-    if row.transaction_id is None:
+    if row.transaction_id is not None:
+        return Replay(row.transaction_id)
+    if row.held:
         raise in_flight()
-    return Replay(row.transaction_id)
+    return None
+
+
+@asynccontextmanager
+async def kept(database: Database, mine: Claim | None) -> AsyncIterator[None]:
+    """Renew the lease for as long as the block runs: it is to end when we die, not when the chain is slow."""
+    if mine is None:
+        yield
+        return
+    renewing = asyncio.create_task(_renew(database, mine))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _renew(database: Database, mine: Claim) -> None:
+    while True:  # cancelled with the request, which is bounded
+        await asyncio.sleep(LEASE_S / 3)
+        try:
+            async with database.statements() as connection:
+                await connection.execute(_RENEW, {**mine.parameters(), "lease_s": LEASE_S})
+        except (SQLAlchemyError, OSError):
+            continue  # the fence still protects us, only a takeover becomes possible
 
 
 async def hold(connection: AsyncConnection, mine: Claim) -> None:

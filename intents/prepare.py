@@ -5,9 +5,6 @@ No lock is held here and nothing is written (steps 3 to 5 of the way of a transa
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from chains.chain import Chain
 from chains.fees import DynamicFees, LegacyFees, choose_fees
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
@@ -17,16 +14,15 @@ from guardrails.decide import decide
 from guardrails.facts import Facts
 from guardrails.limits import Limits
 from guardrails.outcome import Allowed, Denied
-from intents import budget, prior
+from intents import budget, grounds, prior
 from intents.draft import Draft
-from vault.admin.settings import get_setting
-from vault.agents.guardrails import AgentGuardrails
-from vault.agents.repository import load_guardrails
+from intents.grounds import Grounds
+from intents.prior import Prior
+from vault.admin.settings import REQUIRE_SIMULATION, get_setting
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import Problem, forbidden, not_found, unprocessable
-from vault.networks.service import resolve_chains
-from vault.secrets.signing_key import SigningKey, find_signing_key
+from vault.errors import Problem, unprocessable
+from vault.secrets.signing_key import SigningKey
 
 TRANSFER_GAS = 21_000
 
@@ -37,12 +33,10 @@ class Prepared:
 
     draft: Draft
     key: SigningKey
-    limits: Limits
     client: ChainClient
     quote: Quote
     fees: LegacyFees | DynamicFees
     gas_limit: int
-    spent_wei: int
     simulation: SimulationResult | None
 
     def transaction(self, nonce: int) -> Transaction:
@@ -71,13 +65,12 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Grounds:
-    """What the database says about the caller and the draft, read in one go."""
+class Background:
+    """What the database says about the caller and the draft."""
 
-    key: SigningKey
-    limits: Limits
+    grounds: Grounds
     spent_wei: int
-    prior: tuple[Call, ...]
+    prior: tuple[Prior, ...]
     simulation_required: bool
 
 
@@ -87,65 +80,43 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     Raises 403 with the rule that forbids it, 404 without a key, 503 when the chain cannot be reached. A revert
     is not raised: it is `simulation.status`.
     """
-    grounds = await read_grounds(context, caller, draft)
+    found = await read_background(context, caller, draft)
+    key, limits = found.grounds.key, found.grounds.limits
     # what can be decided without the chain is decided before asking it
-    check(draft, grounds.limits, grounds.spent_wei, gas_cost_wei=0)
+    check(draft, limits, found.spent_wei, gas_cost_wei=0)
     client = context.chains.for_chain(draft.chain)
-    now = await quote(client, grounds.key.address)
+    now = await quote(client, key.address)
     fees = choose_fees(draft.fees, now.fee_quote)
-
-    known_gas = draft.gas_limit or TRANSFER_GAS
-    check(draft, grounds.limits, grounds.spent_wei, known_gas * fee_cap(fees))
+    check(draft, limits, found.spent_wei, (draft.gas_limit or TRANSFER_GAS) * fee_cap(fees))
 
     simulation: SimulationResult | None = None
-    if simulate_always or grounds.simulation_required or draft.simulate_first:
-        call = call_of(draft, grounds.key)
-        simulation = await simulate(client, call, grounds.prior)
-    gas_limit = draft.gas_limit or await fill_gas(client, draft, grounds.key, simulation)
+    if simulate_always or found.simulation_required or draft.simulate_first:
+        before = prior.unknown_to_node(found.prior, now.pending_nonce)
+        simulation = await simulate(client, call_of(draft, key), before)
+    gas_limit = draft.gas_limit or await fill_gas(client, draft, key, simulation)
     # the gas ceiling could not be judged before the gas was known
-    check(draft, grounds.limits, grounds.spent_wei, gas_limit * fee_cap(fees))
+    check(draft, limits, found.spent_wei, gas_limit * fee_cap(fees))
     return Prepared(
         draft=draft,
-        key=grounds.key,
-        limits=grounds.limits,
+        key=key,
         client=client,
         quote=now,
         fees=fees,
         gas_limit=gas_limit,
-        spent_wei=grounds.spent_wei,
         simulation=simulation,
     )
 
 
-async def read_grounds(context: Context, caller: Caller, draft: Draft) -> Grounds:
-    """Key, limits and spend for this caller and draft; 403 or 404 as the vault says."""
+async def read_background(context: Context, caller: Caller, draft: Draft) -> Background:
+    """Everything from the database that preparing takes, in one go."""
     async with context.database.statements() as connection:
-        guardrails = await load_guardrails(connection, caller.id)
-        if guardrails is None or not guardrails.is_active:
-            raise not_found("Agent not found")
-        if not guardrails.intents_api_enabled:
-            raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
-        limits = await limits_of(connection, guardrails, draft.chain)
-        spent_wei = await budget.read(connection, caller.id)
-        key = await find_signing_key(connection, caller, draft.signing_key_path)
-        required = await get_setting(connection, "intents_api.require_simulation")
-        calls = await prior.unsent_calls(connection, draft.chain.chain_id, key.address)
-    return Grounds(key, limits, spent_wei, calls, required != "false")
-
-
-async def limits_of(connection: AsyncConnection, guardrails: AgentGuardrails, chain: Chain) -> Limits:
-    """The agent's guardrails in the form the rules read; an empty list is unrestricted, as the contract says."""
-    allowed: frozenset[int] | None = None
-    if guardrails.allowed_chains:
-        # a name that no longer resolves allows nothing, it does not lift the restriction
-        allowed = await resolve_chains(connection, guardrails.allowed_chains)
-    return Limits(
-        allowed_chain_ids=allowed,
-        allowed_destinations=frozenset(guardrails.allowed_destinations) or None,
-        max_value_wei=guardrails.max_value_wei,
-        daily_limit_wei=guardrails.daily_limit_wei,
-        max_gas_cost_wei=chain.max_gas_cost_wei,
-    )
+        found = await grounds.read(connection, caller, draft, binding=False)
+        return Background(
+            grounds=found,
+            spent_wei=await budget.read(connection, caller.id),
+            prior=await prior.in_flight_calls(connection, draft.chain.chain_id, found.key.address),
+            simulation_required=await get_setting(connection, REQUIRE_SIMULATION) != "false",
+        )
 
 
 def check(draft: Draft, limits: Limits, spent_wei: int, gas_cost_wei: int) -> Allowed:

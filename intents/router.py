@@ -52,7 +52,10 @@ async def reader(agent_id: UUID, caller: CallerDep, context: ContextDep) -> Call
     if org_id != caller.org_id:
         raise not_found("Agent not found")
     if not caller.is_org_admin:
-        raise forbidden("Reading an agent's transactions takes an owner or admin of its organisation.")
+        raise forbidden("An agent's transactions are for an owner or admin of its organisation.")
+    if caller.scopes is not None:
+        # a key narrowed to some paths stands for less than its human
+        raise forbidden("This API key's scopes do not cover agents' transactions.")
     return caller
 
 

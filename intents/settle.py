@@ -3,18 +3,16 @@
 Every change is conditional on the states it may start from, and moves the ledger in the same transaction.
 """
 
-import logging
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from intents import budget
+from intents.answers import Receipt
 from intents.status import FROM, Status
 from vault.db import Database
-
-log = logging.getLogger(__name__)
 
 _MINED = text("""
     UPDATE transactions SET block_number = :block_number, block_hash = :block_hash, block_at = :block_at,
@@ -50,25 +48,22 @@ _UNMINE = text("""
 # the bytes are no longer in the node either: have the worker send them again on this pass
 _UNSEND = text("UPDATE attempts SET sent_at = NULL WHERE transaction_id = :id")
 
-_LOST = text("""
-    SELECT id, agent_id FROM transactions
+_BEYOND = text("""
+    SELECT id, agent_id, block_number, block_hash FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
-      AND block_number IS NOT NULL AND status = ANY(:from)
+      AND block_number IS NOT NULL AND status = ANY(:from) AND (:with_final OR final_at IS NULL)
     ORDER BY nonce LIMIT 200
 """)
 
-
-@dataclass(frozen=True)
-class Mined:
-    """A receipt, in our words; amounts in wei."""
-
-    block_number: int
-    block_hash: bytes
-    block_at: datetime
-    gas_used: int
-    effective_gas_price: int
-    succeeded: bool
-
+_REOPEN_GIVEN_UP = text("""
+    WITH reopened AS (
+        UPDATE transactions SET status = 'broadcast', final_at = NULL
+        WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
+          AND status = 'failed' AND given_up_at IS NOT NULL
+        RETURNING id
+    )
+    UPDATE attempts SET sent_at = NULL FROM reopened WHERE transaction_id = reopened.id AND kind = 'filler'
+""")
 
 _IN_BLOCKS = [Status.MINED.value, Status.FINAL.value, Status.SIGN_ONLY.value]
 
@@ -77,14 +72,24 @@ def _from(target: Status) -> list[str]:
     return [status.value for status in (*FROM[target], Status.SIGN_ONLY)]
 
 
-async def mined(database: Database, transaction_id: UUID, receipt: Mined) -> None:
+async def mined(database: Database, transaction_id: UUID, receipt: Receipt, block_at: datetime) -> None:
     """In a block: its value counts for 24 h from the later of reservation and block."""
     async with database.begin() as connection:
         changed = await connection.execute(
-            _MINED, {"id": transaction_id, "from": _from(Status.MINED), **asdict(receipt)}
+            _MINED,
+            {
+                "id": transaction_id,
+                "from": _from(Status.MINED),
+                "block_number": receipt.block_number,
+                "block_hash": receipt.block_hash,
+                "block_at": block_at,
+                "gas_used": receipt.gas_used,
+                "effective_gas_price": receipt.effective_gas_price,
+                "succeeded": receipt.succeeded,
+            },
         )
         if changed.rowcount:
-            await budget.settle(connection, transaction_id, receipt.block_at)
+            await budget.settle(connection, transaction_id, block_at)
 
 
 async def final(database: Database, transaction_id: UUID) -> None:
@@ -119,20 +124,28 @@ async def unmine(database: Database, agent_id: UUID, transaction_id: UUID) -> No
             await connection.execute(_UNSEND, {"id": transaction_id})
 
 
-async def reopen_lost(database: Database, chain_id: int, address: bytes, mined_nonce: int) -> None:
-    """Transactions we saw in blocks while the chain's nonce is below theirs: the chain lost those blocks."""
-    async with database.begin() as connection:
-        lost = list(
+async def beyond(
+    database: Database, chain_id: int, address: bytes, mined_nonce: int, *, with_final: bool
+) -> list[Any]:
+    """Transactions we saw in blocks while the chain's nonce is below theirs; at most 200 rows."""
+    async with database.statements() as connection:
+        return list(
             await connection.execute(
-                _LOST,
+                _BEYOND,
                 {
                     "chain_id": chain_id,
                     "address": address,
                     "mined_nonce": mined_nonce,
                     "from": _IN_BLOCKS,
+                    "with_final": with_final,
                 },
             )
         )
-    for row in lost:
-        log.warning("transaction %s: the chain lost its block; sending it again", row.id)
-        await unmine(database, row.agent_id, row.id)
+
+
+async def reopen_given_up(database: Database, chain_id: int, address: bytes, mined_nonce: int) -> None:
+    """Failed transactions whose filler's block the chain has lost: the filler is to be sent again."""
+    async with database.statements() as connection:
+        await connection.execute(
+            _REOPEN_GIVEN_UP, {"chain_id": chain_id, "address": address, "mined_nonce": mined_nonce}
+        )

@@ -11,7 +11,8 @@ from chains.fees import choose_fees
 from chains.quote import quote
 from intents import refuse
 from intents.draft import Draft
-from intents.prepare import TRANSFER_GAS, Denial, Grounds, call_of, check, fee_cap, prepare, read_grounds
+from intents.prepare import TRANSFER_GAS, Background, Denial, call_of, check, fee_cap, prepare, read_background
+from intents.prior import unknown_to_node
 from intents.view import timestamp
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
@@ -35,28 +36,35 @@ async def simulate_bundle(context: Context, caller: Caller, drafts: list[Draft])
     """Every draft on the state the one before left; the daily limit counts the bundle's values together."""
     if len({draft.chain.chain_id for draft in drafts}) > 1:
         raise bad_request("transactions: a bundle runs on one chain; all must name the same.")
-    grounds: list[Grounds] = []
-    spent_wei = 0
+    found: list[Background] = []
+    before_wei = 0
     for draft in drafts:
-        found = await read_grounds(context, caller, draft)
-        grounds.append(replace(found, spent_wei=found.spent_wei + spent_wei))
-        spent_wei += draft.value_wei
-    for draft, ground in zip(drafts, grounds, strict=True):
-        await _check(context, caller, draft, ground, gas_cost_wei=0)
+        background = await read_background(context, caller, draft)
+        found.append(replace(background, spent_wei=background.spent_wei + before_wei))
+        before_wei += draft.value_wei
+    for draft, background in zip(drafts, found, strict=True):
+        await _check(context, caller, draft, background, gas_cost_wei=0)
     client = context.chains.for_chain(drafts[0].chain)
-    now = await quote(client, grounds[0].key.address)
-    for draft, ground in zip(drafts, grounds, strict=True):
-        cap = fee_cap(choose_fees(draft.fees, now.fee_quote))
-        await _check(context, caller, draft, ground, gas_cost_wei=(draft.gas_limit or TRANSFER_GAS) * cap)
-    calls = [call_of(draft, ground.key) for draft, ground in zip(drafts, grounds, strict=True)]
-    results = await chain.simulate_bundle(client, calls, grounds[0].prior)
+    quotes = {each.grounds.key.address: await quote(client, each.grounds.key.address) for each in found}
+    prior_calls = {
+        address: unknown_to_node(each.prior, quotes[address].pending_nonce)
+        for each in found
+        for address in (each.grounds.key.address,)
+    }
+    calls = [call_of(draft, each.grounds.key) for draft, each in zip(drafts, found, strict=True)]
+    results = await chain.simulate_bundle(client, calls, [call for each in prior_calls.values() for call in each])
+    for draft, background, result in zip(drafts, found, results, strict=True):
+        cap = fee_cap(choose_fees(draft.fees, quotes[background.grounds.key.address].fee_quote))
+        succeeded = result.status == "success"
+        gas = draft.gas_limit or (chain.recommended_gas(result) if succeeded else TRANSFER_GAS)
+        await _check(context, caller, draft, background, gas_cost_wei=gas * cap)
     await _audit(context, caller, drafts, results)
     return {"simulations": [response(result) for result in results]}
 
 
-async def _check(context: Context, caller: Caller, draft: Draft, ground: Grounds, gas_cost_wei: int) -> None:
+async def _check(context: Context, caller: Caller, draft: Draft, found: Background, gas_cost_wei: int) -> None:
     try:
-        check(draft, ground.limits, ground.spent_wei, gas_cost_wei)
+        check(draft, found.grounds.limits, found.spent_wei, gas_cost_wei)
     except Denial as denial:
         await refuse.denied(context, caller, draft, denial, "simulate")
         raise

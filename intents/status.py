@@ -44,7 +44,13 @@ FROM: Final[dict[Status, tuple[Status, ...]]] = {
     Status.FAILED: (Status.SIGNED, Status.BROADCAST, Status.MINED),
 }
 
-# a nonce with a transaction in one of these is taken: the bytes may still be mined, or have been
-OCCUPYING: Final[tuple[Status, ...]] = (Status.SIGNED, Status.BROADCAST, Status.MINED, Status.FINAL)
+# a nonce with a transaction in one of these is taken: its bytes may be mined, or its nonce was settled otherwise
+OCCUPYING: Final[tuple[Status, ...]] = (
+    Status.SIGNED,
+    Status.BROADCAST,
+    Status.MINED,
+    Status.FINAL,
+    Status.FAILED,
+)
 
 IN_FLIGHT: Final[tuple[Status, ...]] = (Status.SIGNED, Status.BROADCAST)

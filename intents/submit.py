@@ -46,23 +46,32 @@ async def submit(
             return await replay(context, caller.id, claimed.transaction_id)
         claim = claimed
     try:
-        prepared = await prepare(context, caller, draft, simulate_always=False)
-        if prepared.simulation is not None and prepared.simulation.status != "success":
-            return simulation_failed(await refuse.simulation_failed(context, caller, prepared, claim))
-        async with engine.queue.turn(draft.chain.chain_id, prepared.key.address):
-            committed = await commit(context, caller, prepared, "submit", claim)
-            sending = engine.broadcaster.enqueue(
-                prepared.client, (draft.chain.chain_id, prepared.key.address), committed.raw
-            )
+        async with idempotency.kept(context.database, claim):
+            prepared = await prepare(context, caller, draft, simulate_always=False)
+            if prepared.simulation is not None and prepared.simulation.status != "success":
+                return simulation_failed(await refuse.simulation_failed(context, caller, prepared, claim))
+            async with engine.queue.turn(draft.chain.chain_id, prepared.key.address):
+                committed = await commit(context, caller, prepared, "submit", claim)
+                sending = engine.broadcaster.enqueue(
+                    prepared.client, (draft.chain.chain_id, prepared.key.address), committed.raw
+                )
     except BaseException as error:
         # Nothing was signed: free the key, so that a corrected request may use it. A claim that was completed
         # or taken over is not ours any more, and `release` leaves it alone.
         if claim is not None:
-            await idempotency.release(context.database, claim)
+            await release(context, claim)
         if isinstance(error, Denial):
             await refuse.denied(context, caller, draft, error, "submit")
         raise
-    return await finish(context, prepared, committed, await sending)
+    return await finish(context, prepared, committed, await broadcast.outcome_of(sending))
+
+
+async def release(context: Context, claim: Claim) -> None:
+    """Free the key; without a database its lease ends by itself, and the first error is the one to tell."""
+    try:
+        await idempotency.release(context.database, claim)
+    except (SQLAlchemyError, OSError):
+        log.warning("an Idempotency-Key could not be released; its lease ends by itself")
 
 
 async def finish(context: Context, prepared: Prepared, committed: Committed, result: SendResult) -> Answer:

@@ -47,15 +47,24 @@ async def lead(context: Context, stopping: asyncio.Event) -> None:
         await lock.execution_options(isolation_level="AUTOCOMMIT")
         if not await acquired(lock):
             return
-        ticks = 0
-        while not stopping.is_set():
-            # the lock goes with its connection: without it somebody else may be leading already
-            await lock.execute(text("SELECT 1"))
-            await reconcile(context)
-            if ticks % SWEEP_EVERY_TICKS == 0:
-                await sweep(context)
-            ticks += 1
-            await pause(stopping, TICK_S)
+        try:
+            await rounds(context, lock, stopping)
+        finally:
+            # the lock belongs to the connection: closed for good, not given back to the pool with the lock on it
+            await lock.invalidate()
+
+
+async def rounds(context: Context, lock: AsyncConnection, stopping: asyncio.Event) -> None:
+    """One pass every `TICK_S` seconds for as long as we lead."""
+    ticks = 0
+    while not stopping.is_set():
+        # the lock goes with its connection: without it somebody else may be leading already
+        await lock.execute(text("SELECT 1"))
+        await reconcile(context)
+        if ticks % SWEEP_EVERY_TICKS == 0:
+            await sweep(context)
+        ticks += 1
+        await pause(stopping, TICK_S)
 
 
 async def acquired(lock: AsyncConnection) -> bool:

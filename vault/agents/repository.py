@@ -29,9 +29,16 @@ _GUARDRAILS = select(
 )
 
 
-async def load_guardrails(connection: AsyncConnection, agent_id: UUID) -> AgentGuardrails:
-    """The limits as they are at this moment in this transaction; Problem 404 for a deleted or unknown agent."""
-    row = (await connection.execute(_GUARDRAILS.where(Agent.id == agent_id, _LIVE))).one_or_none()
+async def load_guardrails(
+    connection: AsyncConnection, agent_id: UUID, *, share_lock: bool = False
+) -> AgentGuardrails:
+    """The limits as they are at this moment in this transaction; Problem 404 for a deleted or unknown agent.
+
+    With `share_lock` nobody changes them before this transaction ends.
+    """
+    query = _GUARDRAILS.where(Agent.id == agent_id, _LIVE)
+    query = query.with_for_update(read=True) if share_lock else query
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise not_found("No such agent")
     return AgentGuardrails(

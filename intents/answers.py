@@ -1,0 +1,73 @@
+"""Read a node's answers strictly: what cannot be read is no answer, never a wrong one. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chains.errors import RpcError, RpcUnavailable
+
+UNREADABLE = "the node answers what cannot be read"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A transaction in a block; amounts in wei."""
+
+    tx_hash: bytes
+    block_number: int
+    block_hash: bytes
+    gas_used: int
+    effective_gas_price: int
+    succeeded: bool
+
+
+def quantity(answer: Any) -> int:
+    """A JSON-RPC quantity; raises the node's refusal if that came, RpcUnavailable for anything unreadable."""
+    if isinstance(answer, RpcError):
+        raise answer
+    if not isinstance(answer, str) or not answer.startswith("0x") or not 3 <= len(answer) <= 66:
+        raise RpcUnavailable(UNREADABLE)
+    try:
+        return int(answer, 16)
+    except ValueError:
+        raise RpcUnavailable(UNREADABLE) from None
+
+
+def hash32(answer: Any) -> bytes:
+    """A 32-byte hash; RpcUnavailable for anything else."""
+    if not isinstance(answer, str) or len(answer) != 66:
+        raise RpcUnavailable(UNREADABLE)
+    try:
+        return bytes.fromhex(answer[2:])
+    except ValueError:
+        raise RpcUnavailable(UNREADABLE) from None
+
+
+def receipt(answer: Any) -> Receipt | None:
+    """A receipt, or None when there is none (yet); RpcError when the node refuses or answers unreadably."""
+    if answer is None:
+        return None
+    if isinstance(answer, RpcError):
+        raise answer
+    if not isinstance(answer, dict):
+        raise RpcUnavailable(UNREADABLE)
+    if answer.get("blockNumber") is None:
+        return None
+    return Receipt(
+        tx_hash=hash32(answer.get("transactionHash")),
+        block_number=quantity(answer.get("blockNumber")),
+        block_hash=hash32(answer.get("blockHash")),
+        gas_used=quantity(answer.get("gasUsed")),
+        effective_gas_price=quantity(answer.get("effectiveGasPrice", "0x0")),
+        succeeded=quantity(answer.get("status", "0x1")) == 1,
+    )
+
+
+def block_hash(answer: Any) -> bytes | None:
+    """The hash of a block, or None when the node has none of that number."""
+    if answer is None:
+        return None
+    if isinstance(answer, RpcError):
+        raise answer
+    if not isinstance(answer, dict):
+        raise RpcUnavailable(UNREADABLE)
+    return hash32(answer.get("hash"))

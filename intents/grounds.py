@@ -1,0 +1,59 @@
+"""What the vault says about an agent's wish: may it act, within which limits, with which key.
+
+Read twice: once before the chain is asked, and again under the locks, because a human may have said stop meanwhile.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chains.chain import Chain
+from guardrails.limits import Limits
+from intents.draft import Draft
+from vault.agents.guardrails import AgentGuardrails
+from vault.agents.repository import load_guardrails
+from vault.auth.caller import Caller
+from vault.errors import forbidden
+from vault.networks.service import resolve_chain, resolve_chains
+from vault.secrets.signing_key import SigningKey, find_signing_key
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """The key that the agent may use, and the limits it is under."""
+
+    key: SigningKey
+    limits: Limits
+
+
+async def read(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Grounds:
+    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says.
+
+    `binding` is for the last time, under the locks: the agent's row is then share-locked to the end of the
+    transaction, so that a human's change either comes before the signature or waits for it, and the chain is
+    looked up again.
+    """
+    guardrails = await load_guardrails(connection, caller.id, share_lock=binding)
+    if not guardrails.is_active:
+        raise forbidden("This agent is deactivated")
+    if not guardrails.intents_api_enabled:
+        raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
+    chain = await resolve_chain(connection, draft.chain.chain_id) if binding else draft.chain
+    limits = await limits_of(connection, guardrails, chain)
+    key = await find_signing_key(connection, caller, draft.signing_key_path)
+    return Grounds(key, limits)
+
+
+async def limits_of(connection: AsyncConnection, guardrails: AgentGuardrails, chain: Chain) -> Limits:
+    """The agent's guardrails in the form the rules read; an empty list is unrestricted, as the contract says."""
+    allowed: frozenset[int] | None = None
+    if guardrails.allowed_chains:
+        # a name that no longer resolves allows nothing, it does not lift the restriction
+        allowed = await resolve_chains(connection, guardrails.allowed_chains)
+    return Limits(
+        allowed_chain_ids=allowed,
+        allowed_destinations=frozenset(guardrails.allowed_destinations) or None,
+        max_value_wei=guardrails.max_value_wei,
+        daily_limit_wei=guardrails.daily_limit_wei,
+        max_gas_cost_wei=chain.max_gas_cost_wei,
+    )

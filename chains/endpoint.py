@@ -2,13 +2,17 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
-from chains.errors import RpcError, RpcUnavailable, WrongChain
+from chains.errors import BadHex, RpcError, RpcUnavailable, WrongChain
+from chains.quantities import COUNT_BITS, parse_quantity
+
+FailureT = TypeVar("FailureT", bound=RpcError)
 
 # A node behind a name can be exchanged under us; that is noticed within this time, or at the next lost connection
 RECHECK_AFTER_S: Final = 30.0
@@ -43,10 +47,14 @@ class Endpoint:
         self.name = mask_url(url)
         self._chain_id = chain_id
         self._url = url
+        self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 3.0))
         self._verified_until = 0.0
         self._failing_until = 0.0
         self._verifying = asyncio.Lock()
+        # how often it failed, and the error that says how it did the last time
+        self._failures = 0
+        self._last_failure: Callable[[], RpcError] | None = None
 
     def is_failing(self) -> bool:
         """Failed a moment ago: ask the others first."""
@@ -59,21 +67,35 @@ class Endpoint:
         connection, a timeout, an HTTP error or something that is not JSON.
         """
         if time.monotonic() >= self._verified_until:
-            async with self._verifying:
-                # whoever waited for the lock finds the answer there
-                if time.monotonic() >= self._verified_until:
-                    try:
-                        await self._verify(session)
-                    except TransportFailed as failed:
-                        # only the question for the chain's id was on the wire
-                        failed.delivered = False
-                        raise
+            await self._verify_together(session)
         return await self._post(session, payload)
 
     async def verify(self, session: aiohttp.ClientSession) -> None:
-        """Ask for eth_chainId now; WrongChain or TransportFailed."""
-        async with self._verifying:
+        """Ask for eth_chainId now, or wait for who is asking; WrongChain or TransportFailed."""
+        self._verified_until = 0.0
+        await self._verify_together(session)
+
+    async def _verify_together(self, session: aiohttp.ClientSession) -> None:
+        """One asks, the others take over what came of it, at the latest when their own time is up."""
+        failures = self._failures
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._verifying.acquire()
+        except TimeoutError:
+            raise self.failed("did not say in time which chain it serves", delivered=False) from None
+        try:
+            if time.monotonic() < self._verified_until:
+                return
+            if self._failures != failures and self._last_failure is not None:
+                # Asking it again, one after the other, would cost each caller one time-out more than the one before
+                raise self._last_failure()
             await self._verify(session)
+        except TransportFailed as failed:
+            # only the question for the chain's id was on the wire
+            failed.delivered = False
+            raise
+        finally:
+            self._verifying.release()
 
     async def _verify(self, session: aiohttp.ClientSession) -> None:
         self._verified_until = 0.0
@@ -81,16 +103,12 @@ class Endpoint:
         answer = await self._post(session, request)
         result = answer.get("result") if isinstance(answer, dict) and answer.get("id") == 0 else None
         try:
-            chain_id = int(result, 16) if isinstance(result, str) else None
-        except ValueError:
-            chain_id = None
-        if chain_id is None:
-            raise self.failed("does not say which chain it serves", delivered=False)
+            chain_id = parse_quantity(result, COUNT_BITS)
+        except BadHex:
+            raise self.failed("does not say which chain it serves", delivered=False) from None
         if chain_id != self._chain_id:
-            self._failing_until = time.monotonic() + COOL_DOWN_S
-            raise WrongChain(
-                f"{self.name} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
-            )
+            message = f"{self.name} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
+            raise self._remember(lambda: WrongChain(message))
         self._verified_until = time.monotonic() + RECHECK_AFTER_S
         self._failing_until = 0.0
 
@@ -147,8 +165,17 @@ class Endpoint:
         """The error to raise when this endpoint gave no usable answer; the others are asked first for a while."""
         # after a lost connection there may be another node behind the same name
         self._verified_until = 0.0
+        message = f"{self.name} {what}"
+        return self._remember(
+            lambda: TransportFailed(message, delivered=delivered, stale_connection=stale_connection)
+        )
+
+    def _remember(self, failure: Callable[[], FailureT]) -> FailureT:
+        # an error is made anew for everyone: tasks that raise the same one would share its traceback
+        self._failures += 1
+        self._last_failure = failure
         self._failing_until = time.monotonic() + COOL_DOWN_S
-        return TransportFailed(f"{self.name} {what}", delivered=delivered, stale_connection=stale_connection)
+        return failure()
 
 
 def unavailable(chain_id: int, reasons: list[str]) -> RpcUnavailable:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from chains.errors import RpcRefused, RpcUnavailable
 from chains.fees import FeeQuote
 from chains.hexdata import format_data
+from chains.quantities import AMOUNT_BITS, COUNT_BITS, PRICE_BITS, quantity
 from chains.rpc import ChainClient
 
 # Paid as a tip where the node does not suggest one: 1 gwei gets a transaction into a block on every chain we seed
@@ -39,11 +40,11 @@ async def quote(client: ChainClient, address: bytes) -> Quote:
         ]
     )
     base_fee = _next_base_fee(block)
-    price = _quantity(gas_price)
+    price = quantity(gas_price, PRICE_BITS)
     return Quote(
-        pending_nonce=_quantity(pending),
-        mined_nonce=_quantity(mined),
-        balance=_quantity(balance),
+        pending_nonce=quantity(pending, COUNT_BITS),
+        mined_nonce=quantity(mined, COUNT_BITS),
+        balance=quantity(balance, AMOUNT_BITS),
         fee_quote=FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=_tip(tip)),
     )
 
@@ -55,23 +56,18 @@ def _next_base_fee(history: Any) -> int | None:
         if history.code in (-32601, -32602):
             return None
         raise history
-    fees = history.get("baseFeePerGas") if isinstance(history, dict) else None
-    if not fees:
+    if not isinstance(history, dict | None):
+        raise RpcUnavailable("the node's fee history cannot be read")
+    fees = history.get("baseFeePerGas") if history else None
+    if fees is None or fees == []:
         return None
+    if not isinstance(fees, list):
+        raise RpcUnavailable("the node's fee history cannot be read")
     # go-ethereum answers zeros where EIP-1559 is not active; a chain that charges nothing takes legacy prices too
-    return _quantity(fees[-1]) or None
+    return quantity(fees[-1], PRICE_BITS) or None
 
 
 def _tip(answer: Any) -> int:
     if isinstance(answer, RpcRefused):
         return DEFAULT_TIP_WEI
-    return _quantity(answer)
-
-
-def _quantity(answer: Any) -> int:
-    if isinstance(answer, RpcRefused):
-        raise answer
-    try:
-        return int(answer, 16)
-    except (TypeError, ValueError):
-        raise RpcUnavailable("the node answered something that is not a number") from None
+    return quantity(answer, PRICE_BITS)

@@ -11,6 +11,7 @@ from chains.chain import Chain
 from chains.endpoint import Endpoint, TransportFailed, unavailable
 from chains.errors import RpcRefused, RpcUnavailable, WrongChain
 from chains.hexdata import format_data
+from chains.reverts import clean
 from chains.send_errors import SendOutcome, classify
 from chains.transactions import transaction_hash
 
@@ -27,10 +28,15 @@ _MAX_MESSAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What became of raw bytes, and the node's words where it had any."""
+    """What became of raw bytes, and the node's words where it had any: one line, at most 300 characters."""
 
     outcome: SendOutcome
     message: str | None = None
+
+    def __post_init__(self) -> None:
+        # Untrusted text, which goes on to people and into the database, and PostgreSQL takes no NUL
+        if self.message is not None:
+            object.__setattr__(self, "message", clean(self.message))
 
 
 class ChainClient:
@@ -213,6 +219,6 @@ def _refusal(error: Mapping[str, Any]) -> RpcRefused:
         data = data.get("data")
     return RpcRefused(
         code if isinstance(code, int) else 0,
-        str(message)[:_MAX_MESSAGE] if message is not None else "no message",
+        clean("" if message is None else str(message), _MAX_MESSAGE) or "no message",
         data if isinstance(data, str) else None,
     )

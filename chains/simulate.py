@@ -10,6 +10,7 @@ from typing import Final
 
 from chains.defaults import DEFAULT_CHAINS
 from chains.errors import RpcRefused, RpcUnavailable
+from chains.quantities import COUNT_BITS, quantity
 from chains.reverts import decode_revert
 from chains.rpc import ChainClient
 from chains.simulate_plain import lacks_method, simulate_plainly, unchained
@@ -127,7 +128,7 @@ async def _node_estimate(client: ChainClient, call: Call, at_least: int) -> int:
     if isinstance(estimated, RpcRefused):
         # it does not know `prior`, so it may fail where the simulation did not
         return at_least
-    return max(at_least, int(estimated, 16) * GAS_MARGIN_PERCENT // 100)
+    return max(at_least, quantity(estimated, COUNT_BITS) * GAS_MARGIN_PERCENT // 100)
 
 
 def _extended(known: Sequence[Pair], more: Iterable[Pair]) -> list[Pair]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chains.errors import RpcRefused, RpcUnavailable
+from chains.quantities import COUNT_BITS, quantity
 from chains.reverts import decode_revert, revert_data
 from chains.rpc import ChainClient
 from chains.simulation import Call, call_object
@@ -43,10 +44,9 @@ async def simulate_plainly(
     for answer in answers:
         if isinstance(answer, RpcRefused):
             return _failure(answer, method)
-    try:
-        gas = int(answers[1], 16)
-    except (TypeError, ValueError):
-        raise RpcUnavailable("the node answered something that is not a number") from None
+    if not isinstance(answers[0], str) or not answers[0].startswith("0x"):
+        raise RpcUnavailable("the node answered something that is not what a call returns")
+    gas = quantity(answers[1], COUNT_BITS)
     padded = gas if not call.data and gas == 21_000 else gas * margin_percent // 100
     return SimulationResult(status="success", gas_used=gas, method=method, gas_limit=call.gas_limit or padded)
 

@@ -12,7 +12,9 @@ from typing import Any, Final
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from chains.errors import BadHex
 from chains.hexdata import format_data
+from chains.quantities import COUNT_BITS, parse_quantity
 from chains.reverts import clean
 from chains.reverts import revert_data as hex_bytes
 from chains.transfers import Pair
@@ -93,7 +95,7 @@ class Plan:
             before, block, after = islice(blocks, 3)
             try:
                 ran.append(_ran(pairs, before["calls"], block, after["calls"]))
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError, BadHex) as error:
                 raise UnreadableError("the node's simulation cannot be read") from error
         return ran
 
@@ -115,16 +117,26 @@ def _ran(pairs: Sequence[Pair], before: Sequence[Any], block: Mapping[str, Any],
     reads = len(_reads(pairs))
     names = zip(_tokens(pairs), after[reads:], strict=True)
     return Ran(
-        succeeded=int(result["status"], 16) == 1,
-        gas_used=int(result["gasUsed"], 16),
-        block_gas_limit=int(block["gasLimit"], 16),
+        succeeded=parse_quantity(result["status"], COUNT_BITS) == 1,
+        gas_used=parse_quantity(result["gasUsed"], COUNT_BITS),
+        block_gas_limit=parse_quantity(block["gasLimit"], COUNT_BITS),
         returned=hex_bytes(result.get("returnData")) or hex_bytes(error.get("data")),
         message=str(error.get("message", "")),
-        logs=result.get("logs") or (),
+        logs=_logs(result.get("logs")),
         before=_balances(pairs, before),
         after=_balances(pairs, after[:reads]),
         symbols={token: _symbol(read) for token, read in names},
     )
+
+
+def _logs(logs: Any) -> list[Mapping[str, Any]]:
+    if logs is None:
+        return []
+    if not isinstance(logs, list) or not all(isinstance(each, dict) for each in logs):
+        raise UnreadableError("the logs cannot be read")
+    if not all(isinstance(each.get("topics") or [], list) for each in logs):
+        raise UnreadableError("the logs' topics cannot be read")
+    return logs
 
 
 def _natives(pairs: Sequence[Pair]) -> list[bytes]:

@@ -8,6 +8,7 @@ from chains.addresses import parse_address
 from chains.errors import RpcRefused, RpcUnavailable
 from chains.quote import DEFAULT_TIP_WEI, quote
 from chains.rpc import ChainClient
+from tests.chains.test_quantities import NO_QUANTITIES
 from tests.support.faulty_rpc import Answer, FaultyRpc, Refuse
 
 SENDER = ACCOUNTS[3]
@@ -66,8 +67,36 @@ async def test_a_refusal_of_what_is_needed_is_raised(
         await quote(faulty_client, ADDRESS)
 
 
-@pytest.mark.parametrize("answer", [None, "", "abc!", 5, []])
-async def test_no_number_is_no_answer(faulty: FaultyRpc, faulty_client: ChainClient, answer: object) -> None:
-    faulty.faults["eth_getTransactionCount"] = Answer(answer)
+@pytest.mark.parametrize(
+    "method", ["eth_getTransactionCount", "eth_getBalance", "eth_gasPrice", "eth_maxPriorityFeePerGas"]
+)
+@pytest.mark.parametrize("answer", NO_QUANTITIES)
+async def test_no_number_is_no_answer(
+    faulty: FaultyRpc, faulty_client: ChainClient, method: str, answer: object
+) -> None:
+    faulty.faults[method] = Answer(answer)
+    with pytest.raises(RpcUnavailable):
+        await quote(faulty_client, ADDRESS)
+
+
+@pytest.mark.parametrize("method", ["eth_getTransactionCount", "eth_gasPrice", "eth_maxPriorityFeePerGas"])
+async def test_numbers_that_nobody_means_are_no_answer(
+    faulty: FaultyRpc, faulty_client: ChainClient, method: str
+) -> None:
+    faulty.faults[method] = Answer(hex(2**200))
+    with pytest.raises(RpcUnavailable):
+        await quote(faulty_client, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "history",
+    ["", "0x5", 5, True, [], ["0x1"]]
+    + [{"baseFeePerGas": fees} for fees in ("0x5", 5, {}, {"-1": "0x5"}, False)]
+    + [{"baseFeePerGas": ["0x5", last]} for last in NO_QUANTITIES],
+)
+async def test_an_unreadable_base_fee_is_not_taken_for_none(
+    faulty: FaultyRpc, faulty_client: ChainClient, history: object
+) -> None:
+    faulty.faults["eth_feeHistory"] = Answer(history)
     with pytest.raises(RpcUnavailable):
         await quote(faulty_client, ADDRESS)

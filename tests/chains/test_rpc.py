@@ -2,6 +2,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from eth_account import Account
@@ -11,7 +12,7 @@ from anvil.chain import CHAIN_ID
 from anvil.rpc import call
 from chains.defaults import ANVIL
 from chains.errors import RpcRefused, RpcUnavailable, WrongChain
-from chains.rpc import ChainClient, ChainClients, SendOutcome
+from chains.rpc import ChainClient, ChainClients, SendOutcome, SendResult
 from tests.chains.conftest import Connect
 from tests.support.faulty_rpc import Answer, Delay, Drop, Fault, FaultyRpc, Garbage, Refuse, Status, wrong_chain
 from tests.support.ports import free_port
@@ -288,6 +289,40 @@ async def test_another_hash_than_that_of_the_bytes_is_no_acceptance(
     for answer in answers:
         faulty.faults["eth_sendRawTransaction"] = Answer(answer)
         assert (await faulty_client.send_raw(transfer(anvil_url))).outcome is SendOutcome.UNKNOWN
+
+
+async def test_the_nodes_words_are_cleaned(faulty: FaultyRpc, faulty_client: ChainClient, anvil_url: str) -> None:
+    raw = transfer(anvil_url)
+    words = "\x00in\u202esuff\x1b[31micient\r\nfunds\x00 " + "\x00x" * 5_000
+    messages: list[Any] = [words, "nonce too low\x00" + words, {"why": words}, "\x00", None]
+    for message in messages:
+        faulty.faults["eth_sendRawTransaction"] = Refuse(-32000, message)
+        result = await faulty_client.send_raw(raw)
+        assert result.message is not None
+        assert result.message.isprintable()
+        assert 0 < len(result.message) <= 300
+    faulty.faults["eth_x"] = Refuse(-32000, words)
+    with pytest.raises(RpcRefused) as caught:
+        await faulty_client.call("eth_x", [])
+    assert caught.value.message.isprintable()
+
+
+async def test_words_behind_a_lost_answer_are_cleaned(connect: Connect, faulty: FaultyRpc, anvil_url: str) -> None:
+    async with FaultyRpc(anvil_url) as second:
+        client = connect(faulty.url, second.url)
+        faulty.faults["eth_sendRawTransaction"] = Status(status=502, forward=True)
+        second.faults["eth_sendRawTransaction"] = Refuse(-32000, "nonce too low\x00\x07" + "y" * 1_000)
+        result = await client.send_raw(transfer(anvil_url))
+    assert result.outcome is SendOutcome.UNKNOWN
+    assert result.message is not None
+    assert result.message.startswith("no answer at first, then: nonce too low y")
+    assert result.message.isprintable()
+    assert len(result.message) == 300
+
+
+def test_a_result_is_clean_whoever_makes_it() -> None:
+    assert SendResult(SendOutcome.REFUSED, " a\x00b\n").message == "a b"
+    assert SendResult(SendOutcome.ACCEPTED).message is None
 
 
 async def test_clients_prefer_the_operators_endpoints(anvil_url: str, faulty: FaultyRpc) -> None:

@@ -1,4 +1,8 @@
 import time
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
 
 import pytest
 from eth_abi.abi import encode
@@ -14,6 +18,7 @@ from chains.rpc import ChainClient
 from chains.simulate import Call, SimulationResult, recommended_gas, simulate, simulate_bundle
 from chains.units import ETHER
 from tests.chains.conftest import Connect, Contracts
+from tests.chains.test_quantities import NO_QUANTITIES
 from tests.support.faulty_rpc import (
     Answer,
     Drop,
@@ -315,6 +320,63 @@ async def test_arbitrum_is_asked_for_its_own_estimate(faulty: FaultyRpc) -> None
     finally:
         await client.close()
     assert CHAIN_ID != 42161
+
+
+@pytest.mark.parametrize("answer", NO_QUANTITIES)
+@pytest.mark.parametrize("chain_id", [42161, 324])
+async def test_an_unreadable_estimate_is_unavailable(faulty: FaultyRpc, chain_id: int, answer: object) -> None:
+    client = ChainClient(chain_id, [faulty.url])
+    faulty.faults |= wrong_chain(chain_id) | {"eth_estimateGas": Answer(answer)}
+    try:
+        with pytest.raises(RpcUnavailable):
+            await simulate(client, Call(SENDER, fresh(), 1, b""))
+    finally:
+        await client.close()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything inside a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield (*path, key)
+        yield from places(each, (*path, key))
+
+
+@pytest.mark.parametrize("garbage", [None, {}, [], [None], 5, True, "", "0x", "-0x1", "0x" + "f" * 5_000])
+async def test_a_simulation_spoilt_anywhere_is_read_or_unavailable(
+    faulty: FaultyRpc, faulty_client: ChainClient, token: bytes, anvil_url: str, garbage: object
+) -> None:
+    wanted = Call(SENDER, token, 0, calldata("transfer(address,uint256)", fresh(), 10))
+    await simulate(faulty_client, wanted)
+    method, params = faulty.calls[-1]
+    answer = call(anvil_url, method, *params)
+    outcomes: Counter[str] = Counter()
+    for *path, last in list(places(answer)):
+        spoilt = deepcopy(answer)
+        holder = spoilt
+        for key in path:
+            holder = holder[key]
+        holder[last] = garbage
+        faulty.faults[method] = Answer(spoilt)
+        try:
+            outcomes[(await simulate(faulty_client, wanted)).status] += 1
+        except RpcUnavailable:
+            outcomes["unavailable"] += 1
+    assert outcomes["unavailable"] >= 10, outcomes
+
+
+@pytest.mark.parametrize("logs", [5, "x", {"a": 1}, [None], [5], [{"topics": 5}], [{"topics": {"a": 1}}]])
+async def test_unreadable_logs_are_unavailable(
+    faulty: FaultyRpc, faulty_client: ChainClient, anvil_url: str, logs: object
+) -> None:
+    wanted = Call(SENDER, fresh(), 1, b"")
+    await simulate(faulty_client, wanted)
+    method, params = faulty.calls[-1]
+    answer = call(anvil_url, method, *params)
+    answer[1]["calls"][0]["logs"] = logs
+    faulty.faults[method] = Answer(answer)
+    with pytest.raises(RpcUnavailable):
+        await simulate(faulty_client, wanted)
 
 
 async def test_the_native_coin_has_its_chains_name(faulty: FaultyRpc) -> None:

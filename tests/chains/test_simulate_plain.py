@@ -7,6 +7,7 @@ from chains.rpc import ChainClient
 from chains.simulate import Call, recommended_gas, simulate, simulate_bundle
 from chains.simulate_plain import lacks_method
 from tests.chains.conftest import Contracts
+from tests.chains.test_quantities import NO_QUANTITIES
 from tests.chains.test_simulate import calldata, fresh
 from tests.support.faulty_rpc import Answer, FaultyRpc, Refuse, no_simulation
 
@@ -90,6 +91,24 @@ async def test_an_estimate_that_fails_is_no_success(faulty: FaultyRpc, faulty_cl
         faulty.faults["eth_estimateGas"] = fault
         with pytest.raises(RpcUnavailable):
             await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))
+
+
+@pytest.mark.parametrize("answer", NO_QUANTITIES)
+async def test_an_unreadable_estimate_is_no_success(
+    faulty: FaultyRpc, faulty_client: ChainClient, answer: object
+) -> None:
+    faulty.faults["eth_estimateGas"] = Answer(answer)
+    with pytest.raises(RpcUnavailable):
+        await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))
+
+
+@pytest.mark.parametrize("answer", [None, {}, [], 5, True, "", "ok"])
+async def test_an_unreadable_call_is_no_success(
+    faulty: FaultyRpc, faulty_client: ChainClient, answer: object
+) -> None:
+    faulty.faults["eth_call"] = Answer(answer)
+    with pytest.raises(RpcUnavailable):
+        await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))
 
 
 async def test_only_the_first_of_a_bundle_can_be_told(faulty_client: ChainClient) -> None:

@@ -1,8 +1,8 @@
 """One PostgreSQL connection that never blocks the thread: the HSM signs while the database commits.
 
-libpq's asynchronous calls are driven here by hand, because a driver that waits by itself waits without an end when
-the server hangs, and even its cancellation does. Every call is bounded, and a connection with any trouble is thrown
-away, so a database that comes back is found again without a restart.
+libpq's asynchronous calls are driven here by hand, so that a call given up is over at once: the driver first tries to
+cancel it, which takes seconds when the server hangs. Every call is bounded, and a connection with any trouble is
+thrown away, so a database that comes back is found again without a restart.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ import httpx
 import psycopg
 import pytest
 
+from talon.processes import EARLY_KILL_S
 from tests.flows.test_nonces import assert_mined_once
 from tests.support.faulty_rpc import Delay, FaultyRpc
 from tests.support.instance import Running, start_instance
@@ -72,6 +73,8 @@ async def rounds(crashing: Running, world: World, process: str, kills: int) -> N
     to = address()
     hashes: list[str] = []
     for _ in range(kills):
+        # a child that is killed again and again in its first second is taken for one that cannot run
+        await asyncio.sleep(EARLY_KILL_S)
         load = [asyncio.create_task(insist(agent, wallet, to, str(uuid4()))) for _ in range(PER_ROUND)]
         await asyncio.sleep(rng.uniform(0, 0.25))
         os.kill(rng.choice(await alive(crashing, process)), signal.SIGKILL)

@@ -50,6 +50,10 @@ class Chain:
     async def receipt(self, tx_hash: str) -> dict[str, Any]:
         return await until(lambda: self.rpc("eth_getTransactionReceipt", tx_hash), what=f"receipt of {tx_hash}")
 
+    async def beyond(self, number: int) -> bool:
+        """Whether the chain has a block after `number`."""
+        return int(await self.rpc("eth_blockNumber"), 16) > number
+
     async def wait_nonce(self, address: str, nonce: int, timeout_s: float = 60) -> None:
         async def reached() -> bool:
             return await self.nonce(address) >= nonce

@@ -1,4 +1,4 @@
-"""Nodes that lag, forget, answer nonsense or hang: no money moves twice, nothing fails unproven, nobody else waits."""
+"""Nodes that lag, forget, answer nonsense or hang: no money moves twice, nothing fails unproven, nobody waits."""
 
 import asyncio
 import time

@@ -33,3 +33,4 @@ check: setup ## formatter, linter, types, import rules
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@echo "check: formatter, linter, types and import rules are satisfied"

@@ -49,6 +49,10 @@ class RpcUnavailable(RpcError):  # noqa: N818 - as above
     """No endpoint of the chain answered."""
 
 
+class NoEndpoint(RpcUnavailable):
+    """The operator named no endpoint for the chain."""
+
+
 class WrongChain(RpcError):  # noqa: N818 - as above
     """The endpoint serves another chain than the one it is configured for."""
 

@@ -9,7 +9,7 @@ import aiohttp
 
 from chains.chain import Chain
 from chains.endpoint import Endpoint, TransportFailed, unavailable
-from chains.errors import RpcRefused, RpcUnavailable, WrongChain
+from chains.errors import NoEndpoint, RpcRefused, RpcUnavailable, WrongChain
 from chains.hexdata import format_data
 from chains.reverts import clean
 from chains.send_errors import SendOutcome, classify
@@ -178,7 +178,7 @@ class ChainClients:
         """The client of a chain; RpcUnavailable when nobody has named an endpoint for it."""
         urls = self._overrides.get(chain.chain_id) or ((chain.rpc_url,) if chain.rpc_url else ())
         if not urls:
-            raise RpcUnavailable(f"no RPC endpoint is configured for chain {chain.name} ({chain.chain_id})")
+            raise NoEndpoint(f"no RPC endpoint is configured for chain {chain.name} ({chain.chain_id})")
         known = self._clients.get(chain.chain_id)
         if known is not None and known[0] == urls:
             return known[1]

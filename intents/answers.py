@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chains.errors import RpcError, RpcUnavailable
+from chains.quantities import AMOUNT_BITS, COUNT_BITS, quantity
 
 UNREADABLE = "the node answers what cannot be read"
 
@@ -18,18 +19,6 @@ class Receipt:
     gas_used: int
     effective_gas_price: int
     succeeded: bool
-
-
-def quantity(answer: Any) -> int:
-    """A JSON-RPC quantity; raises the node's refusal if that came, RpcUnavailable for anything unreadable."""
-    if isinstance(answer, RpcError):
-        raise answer
-    if not isinstance(answer, str) or not answer.startswith("0x") or not 3 <= len(answer) <= 66:
-        raise RpcUnavailable(UNREADABLE)
-    try:
-        return int(answer, 16)
-    except ValueError:
-        raise RpcUnavailable(UNREADABLE) from None
 
 
 def hash32(answer: Any) -> bytes:
@@ -54,11 +43,11 @@ def receipt(answer: Any) -> Receipt | None:
         return None
     return Receipt(
         tx_hash=hash32(answer.get("transactionHash")),
-        block_number=quantity(answer.get("blockNumber")),
+        block_number=quantity(answer.get("blockNumber"), COUNT_BITS),
         block_hash=hash32(answer.get("blockHash")),
-        gas_used=quantity(answer.get("gasUsed")),
-        effective_gas_price=quantity(answer.get("effectiveGasPrice", "0x0")),
-        succeeded=quantity(answer.get("status", "0x1")) == 1,
+        gas_used=quantity(answer.get("gasUsed"), COUNT_BITS),
+        effective_gas_price=quantity(answer.get("effectiveGasPrice", "0x0"), AMOUNT_BITS),
+        succeeded=quantity(answer.get("status", "0x1"), COUNT_BITS) == 1,
     )
 
 

@@ -13,9 +13,10 @@ from chains.chain import Chain
 from chains.defaults import ANVIL
 from chains.errors import RpcRefused
 from chains.nonce_user import user_of_nonce
+from chains.quantities import COUNT_BITS, quantity
 from chains.rpc import ChainClient
 from intents import settle
-from intents.answers import Receipt, block_hash, quantity, receipt
+from intents.answers import Receipt, block_hash, receipt
 from intents.entries import Entry
 from intents.head import Head
 from vault.context import Context
@@ -74,7 +75,7 @@ async def _mined(
         block = await client.call("eth_getBlockByHash", [f"0x{known.block_hash.hex()}", False])
         if not isinstance(block, dict):  # reorganised away between two questions; the next pass sees where it went
             return
-        block_at = datetime.fromtimestamp(quantity(block.get("timestamp")), UTC)
+        block_at = datetime.fromtimestamp(quantity(block.get("timestamp"), COUNT_BITS), UTC)
         await settle.mined(context.database, entry.id, known, block_at)
     if final:
         await settle.final(context.database, entry.id)

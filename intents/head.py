@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from chains.chain import Chain
+from chains.quantities import COUNT_BITS, quantity
 from chains.rpc import ChainClient
-from intents.answers import quantity
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ async def head(client: ChainClient, chain: Chain, address: bytes) -> Head:
             ("eth_getBlockByNumber", ["finalized", False]),
         ]
     )
-    final_block = max(quantity(latest) - chain.confirmations, 0)
-    if isinstance(finalized, dict) and quantity(finalized.get("number")) > 0:
-        final_block = quantity(finalized.get("number"))
-    return Head(quantity(mined), final_block)
+    final_block = max(quantity(latest, COUNT_BITS) - chain.confirmations, 0)
+    if isinstance(finalized, dict) and quantity(finalized.get("number"), COUNT_BITS) > 0:
+        final_block = quantity(finalized.get("number"), COUNT_BITS)
+    return Head(quantity(mined, COUNT_BITS), final_block)

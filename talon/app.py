@@ -9,6 +9,7 @@ from chains.rpc import ChainClients
 from intents.engine import Engine
 from intents.router import router as transactions
 from signer.client import SignerClient
+from talon.access_log import AccessLog
 from talon.config import ProcessConfig
 from talon.migrate import verify_revision
 from vault import problems
@@ -59,8 +60,14 @@ def create_app(config: ProcessConfig) -> FastAPI:
         version=config.version,
         summary="A vault and transaction-intents engine for AI agents.",
         lifespan=lifespan,
+        # a page of somebody else's scripts has no place beside secrets; the document itself is at /openapi.json
+        docs_url=None,
+        redoc_url=None,
+        # a redirect would be built from the client's Host header
+        redirect_slashes=False,
     )
     problems.install(app)
+    app.add_middleware(AccessLog)
     for router in ROUTERS:
         app.include_router(router)
     return app

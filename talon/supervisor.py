@@ -36,6 +36,8 @@ TICK_S = 0.1
 STOP_APP_S = 12.0
 STOP_REST_S = 6.0
 BACKLOG = 2048
+# what people who sign up must choose at least
+MIN_ADMIN_PASSWORD = 12
 
 
 class SupervisorError(Exception):
@@ -203,6 +205,8 @@ class Supervisor:
             url = f"http://127.0.0.1:{settings.anvil_port}" if settings.anvil_port else None
             await seed_chains(connection, with_anvil=url is not None, anvil_rpc_url=url)
         await database.close()
+        if created and settings.admin_password is not None and len(settings.admin_password) < MIN_ADMIN_PASSWORD:
+            self.say("warning: TALON_ADMIN_PASSWORD is short; change it before others reach this port")
         if created and settings.admin_password is None:
             self.say(f"first human: {settings.admin_email}, password {password} (shown once)")
 

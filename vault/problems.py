@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chains.errors import BadNonce, ChainsError, RpcError
+from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError
 from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SignerError, SignerUnavailable
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
@@ -108,6 +108,10 @@ def _wording(fault: Any) -> str:
         return "the body is not valid JSON"
     if fault["type"] == "extra_forbidden":
         return "unknown field"
+    if fault["type"] in ("model_attributes_type", "model_type", "dict_type") or (
+        fault["type"] == "missing" and fault["loc"] == ("body",)
+    ):
+        return "must be a JSON object, sent with Content-Type: application/json"
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
@@ -131,6 +135,8 @@ async def _answer_signer(request: Request, error: Exception) -> Response:
 
 async def _answer_chains(_: Request, error: Exception) -> Response:
     if isinstance(error, RpcError):
+        if isinstance(error, NoEndpoint):
+            return render(unavailable(f"There is {error}; the operator names one", retry_after_s=60))
         return render(unavailable("The chain cannot be reached at the moment"))
     if isinstance(error, BadNonce):
         return render(unprocessable(str(error)))

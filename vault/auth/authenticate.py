@@ -69,7 +69,7 @@ async def authenticate(request: Request) -> Caller:
 def _bearer(request: Request) -> str:
     values = request.headers.getlist("authorization")
     if len(values) != 1:
-        raise unauthorized("Missing or ambiguous Authorization header")
+        raise unauthorized("Missing or ambiguous Authorization header; send one: Bearer <token or API key>")
     scheme, _, credential = values[0].partition(" ")
     if scheme.lower() != "bearer" or not credential.strip():
         raise unauthorized("The Authorization header must be: Bearer <token or API key>")

@@ -4,6 +4,7 @@ Permission is always decided before existence is looked at, and a value leaves o
 holds its audit row (and has charged its read) is committed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +16,7 @@ from signer.client import SignerClient
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import Problem, conflict, forbidden, gone, not_found
+from vault.errors import Problem, bad_request, conflict, forbidden, gone, not_found
 from vault.policies.access import Access, load_access
 from vault.schemas import Page
 from vault.secrets import repository
@@ -29,7 +30,7 @@ from vault.secrets.schemas import (
     SecretMetadataResponse,
     SecretResponse,
 )
-from vault.secrets.types import CLOSED_TO_INTENTS, GENERIC, PRIVATE_KEY, parse_signing_key
+from vault.secrets.types import CLOSED_TO_INTENTS, GENERIC, PRIVATE_KEY, is_broken_key, parse_signing_key
 
 SCAN_BATCH = 1000
 
@@ -61,6 +62,7 @@ async def put_secret(
         place = _Place(vault_id, path, secret_id, version)
         type_ = body.named_type or await repository.newest_type(transaction, secret_id) or GENERIC
         content = await _protect(context.signer, place, type_, body)
+        await _keep_signing_key(transaction, vault_id, path, content)
         row = await _write_version(
             transaction,
             caller,
@@ -160,8 +162,19 @@ async def delete_secret(context: Context, caller: Caller, vault_id: UUID, path: 
         await write_for(transaction, caller, "secret.delete", "secret", secret_id, vault_id=str(vault_id), path=path)
 
 
+async def _keep_signing_key(
+    transaction: AsyncConnection, vault_id: UUID, path: str, content: Mapping[str, Any]
+) -> None:
+    """409 when something that cannot sign would take the place of a signing key: a slip that stops a wallet."""
+    there = await repository.current(transaction, vault_id, path)
+    if there is not None and there["key_id"] is not None and "key_id" not in content:
+        raise conflict(f"There is a signing key at {path}; delete it first to store something else there")
+
+
 async def _protect(signer: SignerClient, place: _Place, type_: str, body: PutSecretRequest) -> dict[str, Any]:
     """The columns that stand for the value: a key reference, a sealed value, or (asked for) both."""
+    if type_ == PRIVATE_KEY and is_broken_key(body.value):
+        raise bad_request("value: looks like a private key, but is none: 64 hex digits (0x optional), 1 to n-1")
     key_bytes = parse_signing_key(body.value) if type_ == PRIVATE_KEY else None
     columns: dict[str, Any] = {}
     if key_bytes is not None:

@@ -136,6 +136,9 @@ def main() -> None:
         )
     for line in lines:
         print(json.dumps(line))
+    print(
+        "\nsubmit/s: all steps through Talon, one wallet. bare/s: pre-signed transactions straight to the same chain."
+    )
     print(f"\n{'concurrency':>12} {'submit/s':>10} {'bare/s':>10} {'ratio':>7}")
     for line in lines:
         print(

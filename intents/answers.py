@@ -33,30 +33,28 @@ def hash32(answer: Any) -> bytes:
 
 def receipt(answer: Any) -> Receipt | None:
     """A receipt, or None when there is none (yet); RpcError when the node refuses or answers unreadably."""
-    if answer is None:
-        return None
-    if isinstance(answer, RpcError):
-        raise answer
-    if not isinstance(answer, dict):
-        raise RpcUnavailable(UNREADABLE)
-    if answer.get("blockNumber") is None:
+    fields = _object(answer)
+    if fields is None or fields.get("blockNumber") is None:
         return None
     return Receipt(
-        tx_hash=hash32(answer.get("transactionHash")),
-        block_number=quantity(answer.get("blockNumber"), COUNT_BITS),
-        block_hash=hash32(answer.get("blockHash")),
-        gas_used=quantity(answer.get("gasUsed"), COUNT_BITS),
-        effective_gas_price=quantity(answer.get("effectiveGasPrice", "0x0"), AMOUNT_BITS),
-        succeeded=quantity(answer.get("status", "0x1"), COUNT_BITS) == 1,
+        tx_hash=hash32(fields.get("transactionHash")),
+        block_number=quantity(fields.get("blockNumber"), COUNT_BITS),
+        block_hash=hash32(fields.get("blockHash")),
+        gas_used=quantity(fields.get("gasUsed"), COUNT_BITS),
+        effective_gas_price=quantity(fields.get("effectiveGasPrice", "0x0"), AMOUNT_BITS),
+        succeeded=quantity(fields.get("status", "0x1"), COUNT_BITS) == 1,
     )
 
 
 def block_hash(answer: Any) -> bytes | None:
     """The hash of a block, or None when the node has none of that number."""
-    if answer is None:
-        return None
+    fields = _object(answer)
+    return None if fields is None else hash32(fields.get("hash"))
+
+
+def _object(answer: Any) -> dict[str, Any] | None:
     if isinstance(answer, RpcError):
         raise answer
-    if not isinstance(answer, dict):
+    if answer is not None and not isinstance(answer, dict):
         raise RpcUnavailable(UNREADABLE)
-    return hash32(answer.get("hash"))
+    return answer

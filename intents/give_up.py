@@ -16,10 +16,11 @@ from sqlalchemy import func, insert, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chains.build import build
 from chains.chain import Chain
 from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
 from chains.quote import quote
-from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction, decode_signed, max_gas_cost
+from chains.transactions import Transaction, decode_signed, max_gas_cost
 from guardrails.approval import approve_filler
 from intents import models, read, view, wallets
 from intents.broadcast import outcome_of, record_sent
@@ -158,22 +159,11 @@ def fees_for(outbid: GivenUp, market: FeeQuote) -> LegacyFees | DynamicFees:
 
 
 def filler_for(original: Transaction, address: bytes, fees: LegacyFees | DynamicFees) -> Transaction:
-    """The filler that outbids `original` at its own nonce."""
-    if isinstance(fees, LegacyFees):
-        return LegacyTransaction(
-            chain_id=original.chain_id,
-            nonce=original.nonce,
-            gas_price=fees.gas_price,
-            gas_limit=FILLER_GAS,
-            to=address,
-            value=0,
-            data=b"",
-        )
-    return DynamicFeeTransaction(
+    """The filler at `original`'s own nonce: from the wallet to itself, moving nothing."""
+    return build(
+        fees,
         chain_id=original.chain_id,
         nonce=original.nonce,
-        max_priority_fee_per_gas=fees.max_priority_fee_per_gas,
-        max_fee_per_gas=fees.max_fee_per_gas,
         gas_limit=FILLER_GAS,
         to=address,
         value=0,

@@ -5,11 +5,12 @@ No lock is held here and nothing is written (steps 3 to 5 of the way of a transa
 
 from dataclasses import dataclass, replace
 
+from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
 from chains.simulate import Call, SimulationResult, recommended_gas, simulate
-from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction
+from chains.transactions import Transaction
 from guardrails.decide import decide
 from guardrails.facts import Facts
 from guardrails.limits import Limits
@@ -42,21 +43,10 @@ class Prepared:
     def transaction(self, nonce: int) -> Transaction:
         """The exact transaction that would be signed with this nonce."""
         draft = self.draft
-        if isinstance(self.fees, LegacyFees):
-            return LegacyTransaction(
-                chain_id=draft.chain.chain_id,
-                nonce=nonce,
-                gas_price=self.fees.gas_price,
-                gas_limit=self.gas_limit,
-                to=draft.to,
-                value=draft.value_wei,
-                data=draft.data,
-            )
-        return DynamicFeeTransaction(
+        return build(
+            self.fees,
             chain_id=draft.chain.chain_id,
             nonce=nonce,
-            max_priority_fee_per_gas=self.fees.max_priority_fee_per_gas,
-            max_fee_per_gas=self.fees.max_fee_per_gas,
             gas_limit=self.gas_limit,
             to=draft.to,
             value=draft.value_wei,

@@ -157,6 +157,8 @@ async def test_two_signers_start_at_once_on_a_fresh_token(hsm: Hsm) -> None:
         await client.close()
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
 async def test_sigkill_during_signatures_leaves_nothing_half_usable(hsm: Hsm) -> None:
     """An approval gives at most one signature, whatever is killed when; everything else works on."""
     rounds = 50 if os.environ.get("TALON_SOAK") == "1" else 6

@@ -1,16 +1,17 @@
 """Write an audit row: always inside the transaction that has the effect, so neither exists without the other."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.audit.models import AuditEvent
 from vault.auth.caller import Caller
 
-SYSTEM = "system"
+# the table, not the model: the ORM's way to the same statement costs three times as much
+_INSERT = cast(Table, AuditEvent.__table__).insert()
 
 
 async def write(
@@ -27,7 +28,7 @@ async def write(
 ) -> None:
     """Insert one event (`action` is noun.verb, as `secret.read`); raises what the database raises."""
     await transaction.execute(
-        insert(AuditEvent).values(
+        _INSERT.values(
             id=uuid4(),
             org_id=org_id,
             actor_type=actor_type,

@@ -14,6 +14,7 @@ import httpx
 import psycopg
 import pytest
 
+from intents.idempotency import LEASE_S
 from talon.processes import EARLY_KILL_S
 from tests.flows.test_nonces import assert_mined_once
 from tests.support.faulty_rpc import Delay, FaultyRpc
@@ -23,6 +24,7 @@ from tests.support.world import SOAK, Agent, Wallet, World, address, until
 KILLS = 50 if SOAK else 3
 CLAIM_KILLS = 20 if SOAK else 2
 PER_ROUND = 12
+RESTART_S = 8
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ async def victim(crashing: Running) -> AsyncIterator[World]:
     await world.close()
 
 
-async def insist(agent: Agent, wallet: Wallet, to: str, key: str) -> dict:
+async def insist(agent: Agent, wallet: Wallet, to: str, key: str, timeout_s: float = 90) -> dict:
     """Submit with one Idempotency-Key until it is accepted, as a client does whose server keeps dying."""
 
     async def once() -> dict | None:
@@ -63,7 +65,7 @@ async def insist(agent: Agent, wallet: Wallet, to: str, key: str) -> dict:
         assert answer.status_code != 500, answer.text
         return answer.json() if answer.status_code in (200, 201) else None
 
-    return await until(once, 90, f"key {key} accepted", every_s=0.3)
+    return await until(once, timeout_s, f"key {key} accepted", every_s=0.3)
 
 
 async def rounds(crashing: Running, world: World, process: str, kills: int) -> None:
@@ -135,7 +137,8 @@ async def test_the_holder_of_a_claim_is_killed_before_it_commits(
                 proxy.mode = None
             with pytest.raises(httpx.HTTPError):
                 await first
-            body = await insist(agent, wallet, to, key)
+            # the rest of the lease, and the time a new process takes to start
+            body = await insist(agent, wallet, to, key, timeout_s=LEASE_S + RESTART_S)
             assert (await insist(agent, wallet, to, key))["tx_hash"] == body["tx_hash"]
             hashes.append(body["tx_hash"])
     await assert_mined_once(victim, wallet.address, hashes)

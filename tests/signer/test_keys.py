@@ -15,7 +15,7 @@ KNOWN_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784
 KNOWN_ADDRESS = bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266")
 
 
-async def signs(signer: SignerClient, key_id, transaction) -> str:  # type: ignore[no-untyped-def]
+async def signs(signer: SignerClient, key_id, transaction) -> str:  # type: ignore[no-untyped-def]  # any key id, any type of transaction
     signed = await signer.sign_transaction(approval_of(key_id, transaction), transaction)
     return str(Account.recover_transaction(signed.raw))
 

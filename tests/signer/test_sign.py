@@ -113,7 +113,7 @@ async def test_of_many_at_once_with_one_approval_one_gets_a_signature(hsm: Hsm) 
 @pytest.mark.parametrize("kind", ["filler", "cancel"])
 async def test_a_filler_moves_nothing(signer: SignerClient, key: PublicKeyInfo, kind: str) -> None:
     filler = some_transaction(to=key.address, value=0)
-    signed = await signer.sign_transaction(approval_of(key.key_id, filler, kind), filler)  # type: ignore[arg-type]
+    signed = await signer.sign_transaction(approval_of(key.key_id, filler, kind), filler)  # type: ignore[arg-type]  # kind is a parameter
     assert decode_signed(signed.raw) == (filler, key.address)
 
 
@@ -124,7 +124,7 @@ async def test_what_moves_something_is_no_filler(
 ) -> None:
     transaction = some_transaction(**{"to": key.address, "value": 0} | change)
     with pytest.raises(ApprovalRefused, match="filler"):
-        await signer.sign_transaction(approval_of(key.key_id, transaction, kind), transaction)  # type: ignore[arg-type]
+        await signer.sign_transaction(approval_of(key.key_id, transaction, kind), transaction)  # type: ignore[arg-type]  # kind is a parameter
 
 
 async def test_a_batch_keeps_the_good_ones_apart_from_the_bad(signer: SignerClient, key: PublicKeyInfo) -> None:

@@ -118,7 +118,7 @@ class FaultyRpc:
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         assert site._server is not None
-        self._url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
+        self._url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]  # aiohttp keeps it private
         return self
 
     async def __aexit__(

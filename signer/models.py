@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, MetaData, Text, func
+from sqlalchemy import BigInteger, LargeBinary, MetaData, Text, func
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -54,6 +54,28 @@ class Redemption(SignerBase):
     kind: Mapped[str] = mapped_column(Text)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     redeemed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+
+
+class AuditKey(SignerBase):
+    """The key that signs audit heads, in the HSM under its `kid`; retired ones still verify."""
+
+    __tablename__ = "audit_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+    retired_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+
+
+class AuditHead(SignerBase):
+    """The newest head signed for an organisation: no head is ever signed behind it, nor another in its place."""
+
+    __tablename__ = "audit_heads"
+
+    org_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    integrity_hash: Mapped[str] = mapped_column(Text)
+    signed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
 
 
 class JwtKey(SignerBase):

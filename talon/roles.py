@@ -17,7 +17,8 @@ APP = "talon_app"
 SIGNER = "talon_signer"
 
 SIGNER_SCHEMA = "signer"
-AUDIT_TABLE = "audit_events"
+# the application may add to these and read them, nothing else
+INSERT_ONLY = ("audit_events", "audit_seals", "audit_heads")
 REVISION_TABLE = "alembic_version"
 
 
@@ -54,7 +55,6 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
         "app": sql.Identifier(app_role),
         "signer": sql.Identifier(signer_role),
         "schema": sql.Identifier(SIGNER_SCHEMA),
-        "audit": sql.Identifier("public", AUDIT_TABLE),
         "revision": sql.Identifier("public", REVISION_TABLE),
     }
     statements = [
@@ -64,8 +64,11 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app}",
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}",
     ]
-    if _exists(connection, f"public.{AUDIT_TABLE}"):
-        statements.append("REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {audit} FROM {app}")
+    statements += [
+        f"REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON public.{table} FROM {{app}}"
+        for table in INSERT_ONLY
+        if _exists(connection, f"public.{table}")
+    ]
     if _exists(connection, f"public.{REVISION_TABLE}"):
         statements += [
             "REVOKE INSERT, UPDATE, DELETE ON {revision} FROM {app}",

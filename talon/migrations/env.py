@@ -8,7 +8,10 @@ import vault.admin.models
 import vault.agents.models
 import vault.audit.models
 import vault.auth.models
+import vault.cmek.models
 import vault.db
+import vault.kek.models
+import vault.limits.models
 import vault.networks.models
 import vault.orgs.models
 import vault.policies.models

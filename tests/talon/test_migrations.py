@@ -11,8 +11,12 @@ import intents.models
 import signer.models
 import vault.admin.models
 import vault.agents.models
+import vault.audit.models
 import vault.auth.models
+import vault.cmek.models
 import vault.db
+import vault.kek.models
+import vault.limits.models
 import vault.networks.models
 import vault.orgs.models
 import vault.policies.models
@@ -22,6 +26,7 @@ from talon.migrate import RevisionError, head, upgrade, verify_revision
 from tests.support.postgres import Postgres, running_postgres
 
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
+MODELS += (vault.audit.models, vault.cmek.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
 
 

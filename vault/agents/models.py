@@ -29,6 +29,14 @@ class Agent(Base):
             "ix_agents_org_id_created_at", "org_id", "created_at", "id", postgresql_where=text("deleted_at IS NULL")
         ),
         Index("ix_agents_key_prefix", "key_prefix"),
+        # a certificate stands for one living agent
+        Index(
+            "uq_agents_client_cert_fingerprint",
+            "client_cert_fingerprint",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("ix_agents_oidc_issuer_oidc_client_id", "oidc_issuer", "oidc_client_id"),
     )
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
@@ -41,6 +49,9 @@ class Agent(Base):
     client_cert_fingerprint: Mapped[str | None] = mapped_column(Text)
     oidc_issuer: Mapped[str | None] = mapped_column(Text)
     oidc_client_id: Mapped[str | None] = mapped_column(Text)
+    # the public halves of the identity keys: base64 of 32 bytes (Ed25519), of 65 bytes (P-256, uncompressed SEC 1)
+    ssh_public_key: Mapped[str | None] = mapped_column(Text)
+    ecdh_public_key: Mapped[str | None] = mapped_column(Text)
     token_version: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
     token_ttl_seconds: Mapped[int | None] = mapped_column(Integer)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=text("'{}'"))

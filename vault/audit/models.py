@@ -1,10 +1,10 @@
-"""The audit table: insert-only for the application; chained later by one sequencer."""
+"""The audit tables: events are insert-only for the application and chained later by one sequencer."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Identity, Index, Text, func
+from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,8 +15,7 @@ from vault.db import Base
 class AuditEvent(Base):
     """One thing that changed or was revealed, written in the same transaction as its effect.
 
-    `prev_event_id` and `integrity_hash` stay null until the sequencer seals the row. `details` never holds a
-    value, key, token or passphrase.
+    `details` never holds a value, key, token or passphrase.
     """
 
     __tablename__ = "audit_events"
@@ -24,6 +23,8 @@ class AuditEvent(Base):
         Index("ix_audit_events_org_id_sequence", "org_id", "sequence"),
         Index("ix_audit_events_org_id_actor_id_sequence", "org_id", "actor_id", "sequence"),
         Index("ix_audit_events_org_id_resource_id_sequence", "org_id", "resource_id", "sequence"),
+        Index("ix_audit_events_org_id_action_sequence", "org_id", "action", "sequence"),
+        Index("ix_audit_events_org_id_created_at", "org_id", "created_at"),
     )
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
@@ -37,5 +38,41 @@ class AuditEvent(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     ip_address: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
+
+
+class AuditPending(Base):
+    """An event that the sequencer has not sealed yet; written with the event, removed with its seal."""
+
+    __tablename__ = "audit_pending"
+
+    event_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, unique=True)
+    org_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
+
+
+class AuditSeal(Base):
+    """An event's place in its organisation's chain: `integrity_hash` covers the event and the hash before it.
+
+    Insert-only, like the events. `position` counts from 1 without gaps.
+    """
+
+    __tablename__ = "audit_seals"
+
+    org_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), unique=True)
     prev_event_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
-    integrity_hash: Mapped[str | None] = mapped_column(Text)
+    integrity_hash: Mapped[str] = mapped_column(Text)
+
+
+class AuditHead(Base):
+    """A chain's head signed inside the HSM: whoever keeps a copy can prove what came later was not there before."""
+
+    __tablename__ = "audit_heads"
+
+    org_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    integrity_hash: Mapped[str] = mapped_column(Text)
+    kid: Mapped[str] = mapped_column(Text)
+    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    signed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))

@@ -47,6 +47,8 @@ class SecretVersion(Base):
     key_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     exportable: Mapped[bool] = mapped_column(Boolean, default=False)
+    # encrypted by its owner before it reached us, under the key of this fingerprint (null: it was not)
+    cmek_fingerprint: Mapped[str | None] = mapped_column(Text)
     # "metadata" is a reserved attribute of declarative classes; the column keeps the contract's name
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict)
     rotation_policy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, Text, func
+from sqlalchemy import Boolean, Index, Text, func
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
@@ -31,5 +31,9 @@ class Vault(Base):
     description: Mapped[str] = mapped_column(Text, default="")
     created_by: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
     created_by_type: Mapped[str] = mapped_column(Text)
+    # the SHA-256 of the key that clients encrypt with before they send (null: they do not)
+    cmek_fingerprint: Mapped[str | None] = mapped_column(Text)
+    # the vault of the agents' identity keys: one per organisation, exempt from tiers
+    is_system: Mapped[bool] = mapped_column(Boolean, default=False, server_default=sql("false"))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -33,7 +33,28 @@ def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
         database=Database(config.database_url, pool_size=pool_size),
         signer=SignerClient(config.signer_socket),
         chains=ChainClients(config.rpc_urls),
-        options=Options(public_url=config.public_url, version=config.version, trusted_proxies=config.trusted_proxies),
+        options=make_options(config),
+    )
+
+
+def make_options(config: ProcessConfig) -> Options:
+    """What the HTTP side needs of the configuration; what the operator left out keeps its default."""
+    chosen = {
+        "google_issuers": config.google_issuers,
+        "google_jwks_url": config.google_jwks_url,
+        "client_cert_header": config.client_cert_header,
+        "metrics_networks": config.metrics_networks,
+    }
+    return Options(
+        public_url=config.public_url,
+        version=config.version,
+        trusted_proxies=config.trusted_proxies,
+        google_client_ids=config.google_client_ids,
+        oidc_issuers=config.oidc_issuers,
+        rate_limits=config.rate_limits,
+        redis_url=config.redis_url,
+        processes=config.processes,
+        **{name: value for name, value in chosen.items() if value},  # type: ignore[arg-type]  # by name, as declared
     )
 
 

@@ -21,6 +21,18 @@ class ProcessConfig(BaseModel):
     host: str
     port: int
     trusted_proxies: tuple[str, ...] = ()
+    google_client_ids: tuple[str, ...] = ()
+    google_issuers: tuple[str, ...] = ()
+    google_jwks_url: str | None = None
+    oidc_issuers: tuple[str, ...] = ()
+    client_cert_header: str | None = None
+    metrics_networks: tuple[str, ...] = ()
+    rate_limits: dict[str, str] = Field(default_factory=dict)
+    processes: int = 1
+    # holds the mail server's password
+    smtp_url: str | None = Field(default=None, repr=False)
+    mail_from: str
+    audit_head_seconds: int
     version: str
     log_level: str = "info"
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 PREFIX = "TALON_"
 RPC = re.compile(r"TALON_RPC_([1-9][0-9]{0,18})")
 RATE_LIMIT_PREFIX = "TALON_RATE_LIMIT_"
-LISTS = ("trusted_proxies",)
+LISTS = ("trusted_proxies", "google_client_ids", "google_issuers", "oidc_issuers", "metrics_networks")
 
 
 class SettingsError(Exception):
@@ -39,7 +39,15 @@ class Settings(BaseModel):
     admin_email: str = "admin@talon.local"
     admin_password: str | None = Field(default=None, repr=False)
     smtp_url: str | None = Field(default=None, repr=False)
+    mail_from: str = "Talon <noreply@talon.local>"
     public_url: str | None = None
+    google_client_ids: tuple[str, ...] = ()
+    google_issuers: tuple[str, ...] = ()
+    google_jwks_url: str | None = None
+    oidc_issuers: tuple[str, ...] = ()
+    client_cert_header: str | None = None
+    metrics_networks: tuple[str, ...] = ()
+    audit_head_seconds: int = Field(default=60, ge=1, le=86_400)
     # endpoints may carry an operator's key
     rpc_urls: dict[int, list[str]] = Field(default_factory=dict, repr=False)
     workers: int = Field(default=1, ge=1, le=64)

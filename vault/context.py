@@ -1,6 +1,7 @@
 """What a request may reach: the database, the signer, the chains. Built once in `talon.app`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from fastapi import Request
@@ -19,6 +20,21 @@ class Options:
     trusted_proxies: tuple[str, ...] = ()
     user_token_ttl_s: int = 900
     agent_token_ttl_s: int = 3600
+    # whose ID tokens are taken for a log-in with Google: audiences, issuers, where the keys are
+    google_client_ids: tuple[str, ...] = ()
+    google_issuers: tuple[str, ...] = ("https://accounts.google.com", "accounts.google.com")
+    google_jwks_url: str = "https://www.googleapis.com/oauth2/v3/certs"
+    # OIDC issuers that agents may come from; an issuer is fetched from, so the operator names them
+    oidc_issuers: tuple[str, ...] = ()
+    # the header in which a trusted proxy passes a client's verified certificate on
+    client_cert_header: str = "client-cert"
+    # limits by name, in the notation of the limits library; "off" switches one off
+    rate_limits: Mapping[str, str] = field(default_factory=dict)
+    redis_url: str | None = field(default=None, repr=False)
+    # API processes that share the database
+    processes: int = 1
+    # who may read /metrics without being the platform's administrator
+    metrics_networks: tuple[str, ...] = ("127.0.0.0/8", "::1")
 
 
 @dataclass(frozen=True)

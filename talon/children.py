@@ -119,7 +119,9 @@ class Children:
 
     def worker(self, urls: Urls) -> Child:
         """The worker."""
-        path = self._write_config("worker", self._app_config(urls), self.identities.app)
+        # the worker alone sends mail
+        config = {**self._app_config(urls), "smtp_url": self.settings.smtp_url}
+        path = self._write_config("worker", config, self.identities.app)
         return self._child("worker", self._python("talon.worker", path), self._app_confinement(urls))
 
     def _app_config(self, urls: Urls) -> dict[str, Any]:
@@ -144,7 +146,6 @@ class Children:
             "metrics_networks": list(settings.metrics_networks),
             "rate_limits": dict(settings.rate_limits),
             "processes": settings.workers,
-            "smtp_url": settings.smtp_url,
             "mail_from": settings.mail_from,
             "audit_head_seconds": settings.audit_head_seconds,
             "version": __version__,

@@ -38,7 +38,7 @@ class Settings(BaseModel):
     pkcs11_pin_file: Path | None = None
     admin_email: str = "admin@talon.local"
     admin_password: str | None = Field(default=None, repr=False)
-    smtp_url: str | None = Field(default=None, repr=False)
+    smtp_url: str | None = Field(default=None, pattern=r"^smtps?://[^/]+$", repr=False)
     mail_from: str = "Talon <noreply@talon.local>"
     public_url: str | None = None
     google_client_ids: tuple[str, ...] = ()

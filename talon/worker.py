@@ -4,6 +4,9 @@ import argparse
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
@@ -12,64 +15,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intents import budget, idempotency
 from intents.reconcile import reconcile
+from signer.errors import SignerError
 from talon.app import close_context, make_context
 from talon.config import ProcessConfig
 from talon.logging import configure
 from talon.migrate import verify_revision
+from vault.auth.send_mails import send_mails
 from vault.context import Context
+from vault.problems import log_unexpected
 
 log = logging.getLogger(__name__)
 
+# how soon a worker that does not lead tries again, and how often the leader looks whether it still does
 TICK_S = 0.5
-SWEEP_EVERY_TICKS = 60
-# any fixed number: names the right to reconcile among the workers of one database
+# any fixed number: names the right to work among the workers of one database
 LEADER_LOCK = 7_214_001
 
 
-async def run(config: ProcessConfig, stopping: asyncio.Event) -> None:
-    """Work until told to stop; a worker that is not the leader waits to become it."""
-    await verify_revision(config.database_url)
-    context = make_context(config, pool_size=5)
-    try:
-        while not stopping.is_set():
-            try:
-                await lead(context, stopping)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("database not available: %s", type(error).__name__)
-            await pause(stopping, TICK_S)
-    finally:
-        await close_context(context)
+@dataclass(frozen=True)
+class Job:
+    """Something done again and again, `every_s` seconds after it was done last; no job waits for another."""
 
-
-async def lead(context: Context, stopping: asyncio.Event) -> None:
-    """Hold the leader's lock on a connection of its own and do the rounds; returns when it is held elsewhere."""
-    async with context.database.engine.connect() as lock:
-        await lock.execution_options(isolation_level="AUTOCOMMIT")
-        if not await acquired(lock):
-            return
-        try:
-            await rounds(context, lock, stopping)
-        finally:
-            # the lock belongs to the connection: closed for good, not given back to the pool with the lock on it
-            await lock.invalidate()
-
-
-async def rounds(context: Context, lock: AsyncConnection, stopping: asyncio.Event) -> None:
-    """One pass every `TICK_S` seconds for as long as we lead."""
-    ticks = 0
-    while not stopping.is_set():
-        # the lock goes with its connection: without it somebody else may be leading already
-        await lock.execute(text("SELECT 1"))
-        await reconcile(context)
-        if ticks % SWEEP_EVERY_TICKS == 0:
-            await sweep(context)
-        ticks += 1
-        await pause(stopping, TICK_S)
-
-
-async def acquired(lock: AsyncConnection) -> bool:
-    """Try to become the leader, without waiting."""
-    return bool((await lock.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK})).scalar())
+    name: str
+    every_s: float
+    do: Callable[[Context], Awaitable[object]]
 
 
 async def sweep(context: Context) -> None:
@@ -80,6 +49,71 @@ async def sweep(context: Context) -> None:
     for agent_id in agents:
         async with context.database.begin() as connection:
             await budget.lock(connection, agent_id)
+
+
+def jobs(config: ProcessConfig) -> tuple[Job, ...]:
+    """All that the leader does."""
+    return (
+        Job("reconcile", 0.5, reconcile),
+        Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
+        Job("sweep", 30, sweep),
+    )
+
+
+async def run(config: ProcessConfig, stopping: asyncio.Event) -> None:
+    """Work until told to stop; a worker that is not the leader waits to become it."""
+    await verify_revision(config.database_url)
+    context = make_context(config, pool_size=8)
+    try:
+        while not stopping.is_set():
+            try:
+                await lead(context, jobs(config), stopping)
+            except* (SQLAlchemyError, OSError) as errors:
+                log.warning("database not available: %s", type(errors.exceptions[0]).__name__)
+            await pause(stopping, TICK_S)
+    finally:
+        await close_context(context)
+
+
+async def lead(context: Context, work: Sequence[Job], stopping: asyncio.Event) -> None:
+    """Hold the leader's lock on a connection of its own and do the rounds; returns when it is held elsewhere."""
+    async with context.database.engine.connect() as lock:
+        await lock.execution_options(isolation_level="AUTOCOMMIT")
+        if not await acquired(lock):
+            return
+        try:
+            await rounds(context, work, lock, stopping)
+        finally:
+            # the lock belongs to the connection: closed for good, not given back to the pool with the lock on it
+            await lock.invalidate()
+
+
+async def rounds(context: Context, work: Sequence[Job], lock: AsyncConnection, stopping: asyncio.Event) -> None:
+    """Do every job again and again for as long as we lead; they end together, at the latest with the lock."""
+    async with asyncio.TaskGroup() as group:
+        for job in work:
+            group.create_task(repeat(job, context, stopping))
+        while not stopping.is_set():
+            # the lock goes with its connection: without it somebody else may be leading already
+            await lock.execute(text("SELECT 1"))
+            await pause(stopping, TICK_S)
+
+
+async def repeat(job: Job, context: Context, stopping: asyncio.Event) -> None:
+    """One job until told to stop. What goes wrong in it is logged and tried again, and stops nothing else."""
+    while not stopping.is_set():
+        try:
+            await job.do(context)
+        except (SQLAlchemyError, OSError, SignerError) as error:
+            log.warning("%s did not get through: %s", job.name, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - one odd row must not end the jobs that follow money
+            log_unexpected(error, f"worker:{job.name}")
+        await pause(stopping, job.every_s)
+
+
+async def acquired(lock: AsyncConnection) -> bool:
+    """Try to become the leader, without waiting."""
+    return bool((await lock.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK})).scalar())
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:

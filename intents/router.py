@@ -11,6 +11,7 @@ from intents import read, view
 from intents.engine import Engine, engine_of
 from intents.give_up import give_up
 from intents.idempotency import MAX_KEY_CHARS
+from intents.replies import BundleReply, SignedReply, SimulationReply, TransactionListReply, TransactionReply
 from intents.schemas import BundleRequest, TransactionRequest, draft_of
 from intents.sign_only import sign_only
 from intents.simulate import simulate_bundle, simulate_one
@@ -82,7 +83,12 @@ ReaderDep = Annotated[Caller, Depends(reader)]
 ShownDep = Annotated[Shown, Depends(shown_of)]
 
 
-@router.post("", status_code=201)
+@router.post(
+    "",
+    status_code=201,
+    response_model=None,
+    responses={200: {"model": TransactionReply}, 201: {"model": TransactionReply}},
+)
 async def submit_transaction(
     body: TransactionRequest,
     caller: AgentDep,
@@ -99,7 +105,7 @@ async def submit_transaction(
     return JSONResponse(answer.body, status_code=answer.status)
 
 
-@router.post("/sign")
+@router.post("/sign", response_model=None, responses={200: {"model": SignedReply}})
 async def sign_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:
@@ -109,7 +115,7 @@ async def sign_transaction(
     return await sign_only(context, engine, caller, draft)
 
 
-@router.post("/simulate")
+@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}})
 async def simulate_transaction(body: TransactionRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
     """Say what a transaction would do, under the same guardrails; nothing is signed."""
     async with context.database.statements() as connection:
@@ -117,7 +123,7 @@ async def simulate_transaction(body: TransactionRequest, caller: AgentDep, conte
     return await simulate_one(context, caller, draft)
 
 
-@router.post("/simulate-bundle")
+@router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}})
 async def simulate_transactions(body: BundleRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
     """Say what several transactions would do, each on the state the one before left."""
     async with context.database.statements() as connection:
@@ -125,7 +131,7 @@ async def simulate_transactions(body: BundleRequest, caller: AgentDep, context: 
     return await simulate_bundle(context, caller, drafts)
 
 
-@router.get("")
+@router.get("", response_model=None, responses={200: {"model": TransactionListReply}})
 async def list_transactions(
     agent_id: UUID,
     caller: ReaderDep,
@@ -139,7 +145,7 @@ async def list_transactions(
     return {"transactions": [show(shown, each) for each in found]}
 
 
-@router.get("/{transaction_id}")
+@router.get("/{transaction_id}", response_model=None, responses={200: {"model": TransactionReply}})
 async def get_transaction(
     agent_id: UUID, transaction_id: UUID, caller: ReaderDep, context: ContextDep, shown: ShownDep
 ) -> dict[str, Any]:
@@ -147,7 +153,7 @@ async def get_transaction(
     return show(shown, await read.one(context, agent_id, transaction_id))
 
 
-@router.post("/{transaction_id}/give-up")
+@router.post("/{transaction_id}/give-up", response_model=None, responses={200: {"model": TransactionReply}})
 async def give_up_transaction(
     agent_id: UUID, transaction_id: UUID, caller: ReaderDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:

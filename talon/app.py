@@ -12,6 +12,7 @@ from signer.client import SignerClient
 from talon.access_log import AccessLog
 from talon.config import ProcessConfig
 from talon.migrate import verify_revision
+from talon.openapi import publish
 from vault import problems
 from vault.admin.router import router as admin
 from vault.agents.router import router as agents
@@ -91,4 +92,5 @@ def create_app(config: ProcessConfig) -> FastAPI:
     app.add_middleware(AccessLog)
     for router in ROUTERS:
         app.include_router(router)
+    publish(app)
     return app

@@ -16,12 +16,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     PlainSerializer,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticUseDefault
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticUseDefault
 
 MAX_NESTING = 64
 MAX_PAGE = 200
@@ -69,7 +72,12 @@ def _not_null(value: Any) -> Any:
     return value
 
 
-Timestamp = Annotated[datetime, BeforeValidator(_parse_time), PlainSerializer(format_time, return_type=str)]
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_parse_time),
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """RFC 3339 on the wire (an offset is required; `Z` on the way out), aware UTC inside."""
 
 Identifier = Annotated[UUID, BeforeValidator(_parse_uuid)]
@@ -157,3 +165,22 @@ class Reply(BaseModel):
     def _leave_out_null(self, handler: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
         body: dict[str, Any] = handler(self)
         return {key: value for key, value in body.items() if value is not None or key in self.keep_null}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Publish what is sent: a key that may be left out is not required, and is never null."""
+        published = handler(schema)
+        resolved = handler.resolve_ref_schema(published)
+        for name in (field.alias or own for own, field in cls.model_fields.items()):
+            if name in cls.keep_null or name not in resolved.get("properties", {}):
+                continue
+            said = resolved["properties"][name]
+            kinds = said.get("anyOf", [])
+            if {"type": "null"} not in kinds:
+                continue
+            kinds = [kind for kind in kinds if kind != {"type": "null"}]
+            rest = {key: value for key, value in said.items() if key not in ("anyOf", "default")}
+            resolved["properties"][name] = {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}
+            if name in resolved.get("required", []):
+                resolved["required"].remove(name)
+        return published

@@ -1,0 +1,101 @@
+"""What the transaction routes answer, as the published schema says it; the bodies themselves are made by `view`."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from vault.schemas import Reply, Timestamp
+
+
+class ReceiptReply(Reply):
+    """What the chain made of a transaction; gas prices in wei as text."""
+
+    block_number: int
+    block_hash: str
+    gas_used: int
+    effective_gas_price: str
+    status: Literal["success", "reverted"]
+    final: bool
+
+
+class TransactionReply(Reply):
+    """A transaction; amounts in wei as text. The second half is there only when `?include=` asks for it."""
+
+    id: UUID
+    agent_id: UUID
+    chain: str
+    chain_id: int
+    to: str
+    value_wei: str
+    status: Literal["pending", "signed", "sign_only", "broadcast", "failed", "simulation_failed"]
+    signed_tx: str | None = None
+    tx_hash: str | None = None
+    error_message: str | None = None
+    created_at: Timestamp
+    signed_at: Timestamp | None = None
+    simulation_id: str | None = None
+    simulation_status: str | None = None
+    max_fee_per_gas: str | None = None
+    max_priority_fee_per_gas: str | None = None
+    sender: str | None = Field(default=None, alias="from")
+    nonce: int | None = None
+    type: int | None = None
+    gas_limit: int | None = None
+    gas_price: str | None = None
+    receipt: ReceiptReply | None = None
+
+
+class TransactionListReply(Reply):
+    """A page of transactions, newest first."""
+
+    transactions: list[TransactionReply]
+
+
+class SignedReply(Reply):
+    """A transaction that was signed and not sent."""
+
+    signed_tx: str
+    tx_hash: str
+    sender: str = Field(alias="from")
+    to: str
+    chain: str
+    chain_id: int
+    nonce: int
+    value_wei: str
+    status: Literal["sign_only"]
+    simulation_id: str | None = None
+    simulation_status: str | None = None
+    max_fee_per_gas: str | None = None
+    max_priority_fee_per_gas: str | None = None
+
+
+class BalanceChangeReply(Reply):
+    """One holder's change in one currency, in its smallest unit as text; `token` is `native` or a contract."""
+
+    address: str
+    token: str
+    token_symbol: str
+    before: str
+    after: str
+    change: str
+
+
+class SimulationReply(Reply):
+    """What a transaction would do."""
+
+    simulation_id: str
+    status: Literal["success", "reverted", "error"]
+    gas_used: int
+    balance_changes: list[BalanceChangeReply]
+    error: str | None = None
+    error_code: str | None = None
+    error_human_readable: str | None = None
+    revert_reason: str | None = None
+    simulated_at: Timestamp
+
+
+class BundleReply(Reply):
+    """One simulation per transaction, in their order."""
+
+    simulations: list[SimulationReply]

@@ -1,0 +1,75 @@
+"""The published document (/openapi.json): FastAPI's own, with who must log in and how every error looks."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from vault.auth.dependencies import caller
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457: what went wrong, in words for people.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+_ANY_PROBLEM = {
+    "description": "The request was refused or could not be carried out.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+}
+_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+
+
+def publish(app: FastAPI) -> None:
+    """Have `app` answer /openapi.json with `document`; made once, on first use."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the application's routes."""
+    made: dict[str, Any] = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes, openapi_version="3.1.0"
+    )
+    components = made.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["ProblemDetails"] = _PROBLEM
+    components["securitySchemes"] = {"BearerAuth": {"type": "http", "scheme": "bearer"}}
+    private = _private(app)
+    for path, item in made["paths"].items():
+        for method, operation in item.items():
+            if method not in _METHODS:
+                continue
+            # malformed requests are 400 here, with the same body as every other error
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = _ANY_PROBLEM
+            operation["security"] = [{"BearerAuth": []}] if (path, method) in private else []
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return made
+
+
+def _private(app: FastAPI) -> set[tuple[str, str]]:
+    return {
+        (route.path_format, method.lower())
+        for route in app.routes
+        if isinstance(route, APIRoute) and _asks_who(route.dependant)
+        for method in route.methods or ()
+    }
+
+
+def _asks_who(dependant: Dependant) -> bool:
+    return any(each.call is caller or _asks_who(each) for each in dependant.dependencies)

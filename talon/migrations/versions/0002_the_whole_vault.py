@@ -254,6 +254,13 @@ def upgrade() -> None:
     op.add_column("agents", sa.Column("ssh_public_key", sa.Text(), nullable=True))
     op.add_column("agents", sa.Column("ecdh_public_key", sa.Text(), nullable=True))
     op.create_index("ix_agents_oidc_issuer_oidc_client_id", "agents", ["oidc_issuer", "oidc_client_id"], unique=False)
+    # one way to write a fingerprint; it names one agent, so of several only the oldest keeps it
+    op.execute("UPDATE agents SET client_cert_fingerprint = lower(replace(client_cert_fingerprint, ':', ''))")
+    op.execute(
+        "UPDATE agents SET client_cert_fingerprint = NULL WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+        " (PARTITION BY client_cert_fingerprint ORDER BY created_at, id) AS place FROM agents"
+        " WHERE client_cert_fingerprint IS NOT NULL AND deleted_at IS NULL) AS numbered WHERE place > 1)"
+    )
     op.create_index(
         "uq_agents_client_cert_fingerprint",
         "agents",

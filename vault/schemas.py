@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
     SerializerFunctionWrapHandler,
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticUseDefault
+from pydantic_core import CoreSchema, PydanticUseDefault, core_schema
 
 MAX_NESTING = 64
 MAX_PAGE = 200
@@ -83,8 +84,17 @@ Timestamp = Annotated[
 Identifier = Annotated[UUID, BeforeValidator(_parse_uuid)]
 """A UUID in its 36-character form."""
 
-NullIsDefault = BeforeValidator(_not_null)
-"""Annotate a field with this to read an explicit null as the field's default (creation bodies)."""
+
+class NullIsDefault:
+    """Annotate a field with this to read an explicit null as the field's default (creation bodies)."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Published as nullable, because null is taken."""
+        inner = handler(source)
+        return core_schema.no_info_before_validator_function(
+            _not_null, inner, json_schema_input_schema=core_schema.nullable_schema(inner)
+        )
 
 
 @dataclass(frozen=True)

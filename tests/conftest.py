@@ -4,16 +4,35 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support import leaks
 from tests.support.instance import Running, start_instance
 from tests.support.report import LINES
 
 
 @pytest.fixture(scope="session")
-async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """One running Talon, with two API processes and two signers, that all stories share."""
+def ledger() -> leaks.Ledger:
+    """Every secret, key, token and password that the tests use from here on."""
+    made = leaks.Ledger()
+    leaks.watch(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledger) -> AsyncIterator[Running]:
+    """One running Talon, with two API processes and two signers, that all stories share.
+
+    When they are all told, nothing of what they used may be in its database or its logs.
+    """
     running = await start_instance(tmp_path_factory.mktemp("talon"), {"TALON_WORKERS": "2", "TALON_SIGNERS": "2"})
     yield running
+    said = "".join(running.lines).encode()
+    places = [*leaks.dump(running.owner_dsn), *leaks.logs(running.home), ("its own words", said)]
+    found, size = leaks.search({*ledger.values, running.admin_password}, places)
+    LINES.append(f"leak search: {len(ledger.values)} values, {size / 1e6:.0f} MB of dump and logs, found: {len(found)}")
+        f"leak search: {len(ledger.values)} values in {size / 1e6:.0f} MB of dump and logs: {len(found)} found"
+    )
     await running.stop()
+    assert found == []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

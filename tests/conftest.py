@@ -28,8 +28,8 @@ async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledge
     said = "".join(running.lines).encode()
     places = [*leaks.dump(running.owner_dsn), *leaks.logs(running.home), ("its own words", said)]
     found, size = leaks.search({*ledger.values, running.admin_password}, places)
-    LINES.append(f"leak search: {len(ledger.values)} values, {size / 1e6:.0f} MB of dump and logs, found: {len(found)}")
-        f"leak search: {len(ledger.values)} values in {size / 1e6:.0f} MB of dump and logs: {len(found)} found"
+    LINES.append(
+        f"leak search: {len(ledger.values)} values, {size / 1e6:.0f} MB of dump and logs, {len(found)} found"
     )
     await running.stop()
     assert found == []

@@ -80,18 +80,18 @@ async def for_agent_key(
         matching = [row for row in rows if keys.matches(api_key, row.key_hash)]
         found = matching[0] if matching else None
         if found is not None and found.is_live and agent_id in (None, found.id):
-            return await _for_agent(context, connection, found, ip_address)
+            return await for_agent(context, connection, found, "api_key", ip_address)
         for row in [found] if found is not None else rows[:1]:
-            method = "api_key"
-            await _audit(connection, row.org_id, "agent", row.id, "auth.failure", method, ip_address)
+            await note_agent_failure(connection, row, "api_key", ip_address)
     if found is not None and agent_id in (None, found.id):
         raise unauthorized("Agent has expired" if found.is_active else "Agent is deactivated")
     raise unauthorized("Invalid credentials")
 
 
-async def _for_agent(
-    context: Context, connection: AsyncConnection, agent: AnyRow, ip_address: str | None
+async def for_agent(
+    context: Context, connection: AsyncConnection, agent: AnyRow, method: str, ip_address: str | None
 ) -> AgentTokenReply:
+    """The token of a live agent that has proved itself by `method`."""
     ttl_s = agent.token_ttl_seconds or context.options.agent_token_ttl_s
     claims = make_claims(
         subject=f"agent:{agent.id}",
@@ -104,10 +104,13 @@ async def _for_agent(
     )
     token = await context.signer.sign_jwt(claims)
     await repository.touch_agent(connection, agent.id)
-    await _audit(
-        connection, agent.org_id, "agent", agent.id, "auth.success", "api_key", ip_address, jti=claims["jti"]
-    )
+    await _audit(connection, agent.org_id, "agent", agent.id, "auth.success", method, ip_address, jti=claims["jti"])
     return AgentTokenReply(access_token=token, expires_in=ttl_s, agent_id=agent.id, vault_ids=list(agent.vault_ids))
+
+
+async def note_agent_failure(connection: AsyncConnection, agent: AnyRow, method: str, ip_address: str | None) -> None:
+    """Tell the agent's organisation that an exchange for it was refused."""
+    await _audit(connection, agent.org_id, "agent", agent.id, "auth.failure", method, ip_address)
 
 
 async def _granted_patterns(connection: AsyncConnection, agent_id: UUID) -> list[str]:

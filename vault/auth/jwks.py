@@ -74,7 +74,7 @@ class Jwks:
     ) -> dict[str, Any]:
         """The claims of a genuine, current token of one of `issuers` for one of `audiences`.
 
-        Problem 401 for anything wrong with it, 503 when the keys cannot be had. exp, iat (whole seconds), iss and aud are there.
+        Problem 401 for anything wrong with it, 503 when the keys cannot be had. exp and iat come in whole seconds.
         """
         if len(token) > MAX_TOKEN_CHARS:
             raise unauthorized(_INVALID)

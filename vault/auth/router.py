@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from vault.audit.write import write_for
-from vault.auth import accounts, api_keys, issue, keys, outbox, repository, service
+from vault.auth import accounts, api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
 from vault.auth.authenticate import authenticator_of
 from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin
 from vault.auth.emails import normalise
@@ -73,12 +73,25 @@ async def revoke(caller: AnyCaller, context: Ctx) -> None:
             await write_for(connection, caller, "auth.revoke", "token", caller.token_id)
 
 
-@router.post("/auth/agent-token")
-async def agent_token(body: AgentTokenRequest, context: Ctx, address: Address) -> AgentTokenReply:
-    """Exchange an agent's key for a token."""
-    if not (keys.is_key(body.api_key) and body.api_key.startswith(keys.AGENT)):
-        raise unauthorized("Invalid credentials")
-    return await issue.for_agent_key(context, body.api_key, body.agent_id, address)
+@router.post(
+    "/auth/agent-token",
+    responses={
+        400: {"description": "No credential, or several"},
+        401: {"description": "The credential does not count"},
+        503: {"description": "The identity provider or the signer does not answer"},
+    },
+)
+async def agent_token(body: AgentTokenRequest, request: Request, context: Ctx, address: Address) -> AgentTokenReply:
+    """Exchange an agent's key, its identity provider's assertion, or its client certificate for a token."""
+    if body.api_key is not None:
+        if not (keys.is_key(body.api_key) and body.api_key.startswith(keys.AGENT)):
+            raise unauthorized("Invalid credentials")
+        return await issue.for_agent_key(context, body.api_key, body.agent_id, address)
+    if body.client_assertion is not None:
+        return await exchange.for_assertion(request, context, body.client_assertion, body.agent_id, address)
+    if not client_certificate.is_offered(request, context.options):
+        raise bad_request("api_key: missing (or client_assertion, or a client certificate)", api_key="missing")
+    return await exchange.for_certificate(request, context, body.agent_id, address)
 
 
 @router.post("/auth/api-key-token")

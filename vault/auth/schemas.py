@@ -1,9 +1,9 @@
 """Bodies of /v1/auth."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 from vault.schemas import Identifier, NullIsDefault, Reply, StrictModel, Timestamp
 
@@ -47,10 +47,29 @@ class ApiKeyTokenRequest(StrictModel):
     api_key: Annotated[str, Field(max_length=512, repr=False)]
 
 
-class AgentTokenRequest(ApiKeyTokenRequest):
-    """POST /v1/auth/agent-token; the key alone is enough."""
+class AgentTokenRequest(StrictModel):
+    """POST /v1/auth/agent-token: a key, or an identity provider's JWT (RFC 7523), or neither with a certificate.
 
+    `agent_id` is needed only where one client stands for several agents.
+    """
+
+    api_key: Annotated[str | None, Field(max_length=512, repr=False)] = None
+    client_assertion: Annotated[
+        str | None,
+        Field(
+            max_length=16_384,
+            repr=False,
+            validation_alias=AliasChoices("client_assertion", "assertion", "id_token"),
+        ),
+    ] = None
+    client_assertion_type: Literal["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"] | None = None
     agent_id: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if self.api_key is not None and self.client_assertion is not None:
+            raise ValueError("send api_key or client_assertion, not both")
+        return self
 
 
 class TokenReply(Reply):

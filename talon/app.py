@@ -20,6 +20,7 @@ from vault.auth.router import router as auth
 from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
+from vault.limits.middleware import RateLimit
 from vault.networks.router import router as networks
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
@@ -61,6 +62,7 @@ def make_options(config: ProcessConfig) -> Options:
 
 async def close_context(context: Context) -> None:
     """Return every connection."""
+    await context.limits.close()
     await context.chains.close()
     await context.signer.close()
     await context.database.close()
@@ -89,6 +91,8 @@ def create_app(config: ProcessConfig) -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app)
+    # before a body is read
+    app.add_middleware(RateLimit)
     app.add_middleware(AccessLog)
     for router in ROUTERS:
         app.include_router(router)

@@ -8,6 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vault.limits.names import parse_limit
+
 PREFIX = "TALON_"
 RPC = re.compile(r"TALON_RPC_([1-9][0-9]{0,18})")
 RATE_LIMIT_PREFIX = "TALON_RATE_LIMIT_"
@@ -32,7 +34,9 @@ class Settings(BaseModel):
     # roles of their own on an external database; unset, everybody uses the owner's
     database_app_url: str | None = Field(default=None, repr=False)
     database_signer_url: str | None = Field(default=None, repr=False)
-    redis_url: str | None = Field(default=None, repr=False)
+    redis_url: str | None = Field(
+        default=None, pattern=r"^(rediss?://[^/\s]+:\d+(/\d+)?(\?\S*)?|unix:///\S+)$", repr=False
+    )
     pkcs11_module: str | None = None
     pkcs11_token: str | None = None
     pkcs11_pin_file: Path | None = None
@@ -75,7 +79,7 @@ class Settings(BaseModel):
             if chain := RPC.fullmatch(name):
                 rpc_urls[int(chain[1])] = _split(value)
             elif name.startswith(RATE_LIMIT_PREFIX):
-                rate_limits[name.removeprefix(RATE_LIMIT_PREFIX).lower()] = value
+                rate_limits[name.removeprefix(RATE_LIMIT_PREFIX).lower()] = _rate_limit(name, value)
             elif field in LISTS:
                 values[field] = tuple(_split(value))
             elif field in cls.model_fields and field not in {"rpc_urls", "rate_limits"}:
@@ -85,6 +89,14 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise SettingsError(f"{PREFIX}{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}") from None
+
+
+def _rate_limit(variable: str, value: str) -> str:
+    try:
+        parse_limit(variable.removeprefix(RATE_LIMIT_PREFIX).lower(), value)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from None
+    return value
 
 
 def _split(value: str) -> list[str]:

@@ -22,6 +22,7 @@ from talon.logging import configure
 from talon.migrate import verify_revision
 from vault.auth.send_mails import send_mails
 from vault.context import Context
+from vault.limits.purge import purge
 from vault.problems import log_unexpected
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,9 @@ class Job:
 
 
 async def sweep(context: Context) -> None:
-    """Housekeeping: old idempotency keys, and reservations that have left their window."""
+    """Housekeeping: old idempotency keys and rate counters, and reservations that have left their window."""
     await idempotency.sweep(context.database)
+    await purge(context.database)
     async with context.database.begin() as connection:
         agents = await budget.stale(connection)
     for agent_id in agents:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 from fastapi import Request
@@ -9,6 +10,7 @@ from fastapi import Request
 from chains.rpc import ChainClients
 from signer.client import SignerClient
 from vault.db import Database
+from vault.limits.counters import Counters, open_counters
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Context:
     signer: SignerClient
     chains: ChainClients
     options: Options
+
+    @cached_property
+    def limits(self) -> Counters:
+        """The rate limits' counters, opened on first use."""
+        options = self.options
+        return open_counters(
+            self.database, overrides=options.rate_limits, redis_url=options.redis_url, processes=options.processes
+        )
 
 
 async def context_of(request: Request) -> Context:

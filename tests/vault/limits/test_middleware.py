@@ -1,0 +1,81 @@
+"""Requests over the limit: one form of answer, counted by who really asks."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.support.vault_app import client, make_app
+from vault.auth.router import router as auth
+from vault.context import Context
+from vault.health.router import router as health
+from vault.limits.middleware import RateLimit, group_of
+
+
+@pytest.fixture
+def limited(context: Context) -> FastAPI:
+    limits = {"auth": "3/10 second", "ip": "10/10 second"}
+    app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, auth))
+    app.add_middleware(RateLimit)
+    return app
+
+
+@pytest.fixture
+async def stranger(limited: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(limited, peer="203.0.113.77") as http:
+        yield http
+
+
+WRONG = {"api_key": "1ck_" + "x" * 40}
+
+
+async def test_a_429_is_a_problem_with_retry_after(stranger: httpx.AsyncClient) -> None:
+    answers = [await stranger.post("/v1/auth/api-key-token", json=WRONG) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    refused = answers[-1]
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.headers["content-type"] == "application/json"
+    assert refused.json().keys() == {"type", "title", "status", "detail"}
+    assert refused.json()["title"] == "Too Many Requests"
+
+
+async def test_what_needs_a_credential_counts_against_the_wider_limit_only(stranger: httpx.AsyncClient) -> None:
+    answers = [await stranger.get("/v1/auth/me") for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+
+
+async def test_health_is_never_refused(stranger: httpx.AsyncClient) -> None:
+    assert {(await stranger.get("/v1/health")).status_code for _ in range(15)} == {200}
+
+
+async def test_a_device_may_poll(stranger: httpx.AsyncClient) -> None:
+    polls = [(await stranger.post("/v1/auth/device/token", json={})).status_code for _ in range(8)]
+    assert 429 not in polls
+
+
+async def test_only_a_trusted_proxy_says_who_asks(limited: FastAPI) -> None:
+    async def post(peer: str, said: str) -> int:
+        async with client(limited, peer=peer) as http:
+            headers = {"X-Forwarded-For": said}
+            return (await http.post("/v1/auth/api-key-token", json=WRONG, headers=headers)).status_code
+
+    assert [await post("203.0.113.78", f"198.51.100.{n}") for n in range(4)] == [401, 401, 401, 429]
+    assert [await post("10.0.0.7", f"198.51.100.{n}") for n in range(4)] == [401] * 4
+    # a network of IPv6 is one client
+    assert [await post("10.0.0.7", f"2001:db8:1:2::{n}") for n in range(4)] == [401, 401, 401, 429]
+    assert await post("10.0.0.7", "2001:db8:1:3::1") == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (None, ""),
+    ],
+)
+def test_groups(address: str | None, group: str) -> None:
+    assert group_of(address) == group

@@ -28,7 +28,7 @@ class ClientGone(Exception):  # noqa: N818 - an event, not an error
 class BodyLimit:
     """Reads the body (at most `limit` bytes, within `deadline_s` seconds) before the application sees the request.
 
-    Answers 413 (too large), 408 (too slow) or 400 (a NUL or invalid UTF-8 in the path or query) by itself, because
+    Answers 413 (too large), 408 (too slow), 415 (compressed: what it unpacks to has no bound) or 400 (a NUL or invalid UTF-8 in the path or query) by itself, because
     it stands outside the application's own error handling.
     """
 
@@ -69,6 +69,8 @@ class BodyLimit:
             if too_large:
                 raise self._too_large() from None
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from None
+        # after reading, so that the client is there to hear it
+        _check_encoding(headers.get(b"content-encoding", b""))
         # Every value counts: which of two headers the application believes is not known here.
         types = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
         if body and (not types or any(b"json" in each for each in types)):
@@ -107,6 +109,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replayed
+
+
+def _check_encoding(encoding: bytes) -> None:
+    if encoding.strip().lower() not in (b"", b"identity"):
+        detail = "Compressed bodies are not accepted; send it as it is, without Content-Encoding"
+        raise Problem(415, detail, headers={"Accept-Encoding": "identity"})
 
 
 def _check_json(body: bytes) -> None:

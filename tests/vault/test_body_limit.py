@@ -78,6 +78,12 @@ async def test_a_large_body_is_heard_out_and_a_huge_or_silent_one_is_not(monkeyp
     assert [each.unread for each in (silent, announced, heard_out, endless)] == [0, 1, 0, 9]
 
 
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br, gzip", 415), ("Identity", None), ("", None)])
+async def test_a_compressed_body_is_415(encoding: str, status: int | None) -> None:
+    headers = {"transfer-encoding": "chunked", "content-encoding": encoding}
+    assert (await request([b"{}"], headers)).status == status
+
+
 async def test_a_body_that_does_not_end_is_408() -> None:
     assert (await request([], {"content-length": "5"}, deadline_s=0.05)).status == 408
 

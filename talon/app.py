@@ -11,6 +11,9 @@ from intents.router import router as transactions
 from signer.client import SignerClient
 from talon.access_log import AccessLog
 from talon.config import ProcessConfig
+from talon.dashboard.mail_links import router as mail_links
+from talon.dashboard.sign_in import router as sign_in
+from talon.dashboard.static import router as style
 from talon.migrate import verify_revision
 from talon.openapi import publish
 from vault import problems
@@ -26,7 +29,18 @@ from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
 from vault.vaults.router import router as vaults
 
-ROUTERS = (health, auth, agents, vaults, secrets, policies, networks, admin, transactions)
+ROUTERS = (
+    health,
+    auth,
+    agents,
+    vaults,
+    secrets,
+    policies,
+    networks,
+    admin,
+    transactions,
+)
+PAGES = (sign_in, mail_links, style)
 
 
 def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
@@ -94,7 +108,7 @@ def create_app(config: ProcessConfig) -> FastAPI:
     # before a body is read
     app.add_middleware(RateLimit)
     app.add_middleware(AccessLog)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     publish(app)
     return app

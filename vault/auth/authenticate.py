@@ -10,7 +10,7 @@ from typing import cast
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vault.auth import keys, repository
+from vault.auth import keys, repository, web_sessions
 from vault.auth.caller import Caller
 from vault.auth.client_address import client_address, parse_networks
 from vault.auth.scopes import path_scopes
@@ -18,6 +18,9 @@ from vault.auth.tokens import TokenVerifier
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import unauthorized
+
+# The key of an ASGI scope under which our own pages say who is signed in. Nothing that a client sends gets there.
+SIGNED_IN = "talon.signed_in"
 
 
 class Authenticator:
@@ -50,6 +53,13 @@ class Authenticator:
                 found = _user(row)
         return replace(found, credential="jwt", token_id=claims.token_id, token_expires_at=claims.expires_at)
 
+    async def visitor(self, request: Request, cookie: str) -> Caller | None:
+        """Who is signed in with a browser's session, asked of the database like every other credential."""
+        async with self._database.statements() as connection:
+            claims = await web_sessions.claims(connection, cookie)
+            row = await repository.user_of_token(connection, claims) if claims is not None else None
+        return replace(_user(row), ip_address=self.address(request)) if row is not None else None
+
 
 def authenticator_of(request: Request) -> Authenticator:
     """The application's authenticator, made on first use."""
@@ -61,6 +71,9 @@ def authenticator_of(request: Request) -> Authenticator:
 
 async def authenticate(request: Request) -> Caller:
     """The caller of this request; Problem 401 without a credential that counts."""
+    signed_in = request.scope.get(SIGNED_IN)
+    if isinstance(signed_in, Caller):
+        return signed_in
     authenticator = authenticator_of(request)
     found = await authenticator.caller(_bearer(request))
     return replace(found, ip_address=authenticator.address(request))

@@ -1,0 +1,34 @@
+"""Routes whose errors are pages too."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from talon.dashboard.render import page
+from vault.errors import Problem
+
+
+class PageRoute(APIRoute):
+    """Like every route, but a person reads what went wrong."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with problems rendered."""
+        handle = super().get_route_handler()
+
+        async def shown(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                return _sorry(problem.status, problem.title, problem.detail)
+            except RequestValidationError:
+                return _sorry(400, "Bad Request", "This link is not complete; open it as it stands in the mail")
+
+        return shown
+
+
+def _sorry(status: int, title: str, detail: str) -> Response:
+    nothing: dict[str, Any] = {"lines": (), "fields": (), "buttons": (), "links": (), "action": "", "csrf": ""}
+    return page("form.html", status=status, title=title, problem=detail, person="", **nothing)

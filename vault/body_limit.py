@@ -28,8 +28,8 @@ class ClientGone(Exception):  # noqa: N818 - an event, not an error
 class BodyLimit:
     """Reads the body (at most `limit` bytes, within `deadline_s` seconds) before the application sees the request.
 
-    Answers 413 (too large), 408 (too slow), 415 (compressed: what it unpacks to has no bound) or 400 (a NUL or invalid UTF-8 in the path or query) by itself, because
-    it stands outside the application's own error handling.
+    Answers 413 (too large), 408 (too slow), 415 (compressed: what it unpacks to has no bound) or 400 (a NUL or
+    invalid UTF-8 in the path or query) by itself, because it stands outside the application's own error handling.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, deadline_s: float = BODY_DEADLINE_S) -> None:

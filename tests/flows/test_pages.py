@@ -160,7 +160,8 @@ async def test_what_a_stranger_types_is_shown_and_not_run(browser: Browser) -> N
 
 async def test_a_malformed_form_is_a_readable_4xx(browser: Browser) -> None:
     for body in (b"\xff\xfe", b"csrf", b"a=b&" * 100, secrets.token_bytes(100)):
-        answer = await browser.http.post("/login", content=body)
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await browser.http.post("/login", content=body, headers=form)
         assert answer.status_code in (400, 403)
         assert "text/html" in answer.headers["content-type"]
     assert (await browser.open("/verify-email")).status_code == 400

@@ -18,6 +18,7 @@ from talon.migrate import verify_revision
 from talon.openapi import publish
 from vault import problems
 from vault.admin.router import router as admin
+from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
 from vault.auth.router import router as auth
 from vault.context import Context, Options
@@ -33,6 +34,7 @@ ROUTERS = (
     health,
     auth,
     agents,
+    agent_keys_vault,
     vaults,
     secrets,
     policies,

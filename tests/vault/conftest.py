@@ -16,6 +16,7 @@ from tests.support.hsm import running_signer
 from tests.support.postgres import Postgres, open_database, running_postgres
 from tests.support.vault_app import client, make_app
 from vault.admin.router import router as admin
+from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
 from vault.auth.router import router as auth
 from vault.context import Context, Options
@@ -61,7 +62,7 @@ async def context(database: Database, signer: SignerClient) -> AsyncIterator[Con
 
 @pytest.fixture(scope="session")
 def app(context: Context) -> FastAPI:
-    return make_app(context, (health, auth, agents, vaults, secrets, policies, networks, admin))
+    return make_app(context, (health, auth, agents, agent_keys_vault, vaults, secrets, policies, networks, admin))
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Statements about agents; deleted ones are invisible to all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +13,7 @@ from vault.agents.models import Agent
 from vault.columns import AnyRow
 from vault.errors import not_found
 from vault.schemas import Page
+from vault.vaults.models import Vault
 
 _LIVE = Agent.deleted_at.is_(None)
 _COLUMNS = Agent.__table__.columns
@@ -60,7 +61,15 @@ async def agent_org(connection: AsyncConnection, agent_id: UUID) -> UUID | None:
 
 async def insert_agent(connection: AsyncConnection, values: Mapping[str, Any]) -> AnyRow:
     """Insert one agent and return its row."""
-    return (await connection.execute(insert(Agent).values(id=uuid4(), **values).returning(*_COLUMNS))).one()
+    return (await connection.execute(insert(Agent).values(**values).returning(*_COLUMNS))).one()
+
+
+async def unknown_vaults(connection: AsyncConnection, org_id: UUID, vault_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these are no live vaults of the organisation."""
+    if not vault_ids:
+        return set()
+    mine = select(Vault.id).where(Vault.id.in_(vault_ids), Vault.org_id == org_id, Vault.deleted_at.is_(None))
+    return set(vault_ids) - set((await connection.execute(mine)).scalars())
 
 
 async def find(connection: AsyncConnection, org_id: UUID, agent_id: UUID, *, lock: bool = False) -> AnyRow | None:

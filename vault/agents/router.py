@@ -29,7 +29,7 @@ Ctx = Annotated[Context, Depends(context_of)]
 async def create_agent(body: CreateAgentRequest, caller: OrgAdmin, context: Ctx) -> AgentCreatedReply:
     """Register an agent; its API key is shown once."""
     async with context.database.begin() as connection:
-        return await service.create(connection, caller, body)
+        return await service.create(connection, context.signer, caller, body)
 
 
 @router.get("")
@@ -69,6 +69,13 @@ async def delete_agent(agent_id: UUID, caller: OrgAdmin, context: Ctx) -> None:
     """Remove an agent: hidden from lists, refused at once."""
     async with context.database.begin() as connection:
         await service.delete(connection, caller, agent_id)
+
+
+@router.post("/{agent_id}/rotate-identity-keys")
+async def rotate_identity_keys(agent_id: UUID, caller: OrgAdmin, context: Ctx) -> AgentReply:
+    """Give an agent new identity keys; the old private halves stay as older versions of their secrets."""
+    async with context.database.begin() as connection:
+        return await service.rotate_identity_keys(connection, context.signer, caller, agent_id)
 
 
 @router.post("/{agent_id}/rotate-key")

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from vault.schemas import ExactModel, Identifier, NullIsDefault, Reply, Timestamp
 
@@ -27,8 +27,11 @@ ChainNames = Annotated[
 ]
 Ether = Annotated[str, Field(max_length=100)]
 TtlSeconds = Annotated[int, Field(ge=MIN_TTL_S, le=MAX_TTL_S)]
+# with or without colons, as openssl and browsers show it; kept in one form, which the exchange looks up
 Fingerprint = Annotated[
-    str, StringConstraints(pattern=r"^(?:[0-9A-Fa-f]{64}|(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2})$")
+    str,
+    StringConstraints(pattern=r"^(?:[0-9A-Fa-f]{64}|(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2})$"),
+    AfterValidator(lambda value: value.replace(":", "").lower()),
 ]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1024)]
 AuthMethod = Literal["api_key", "mtls", "oidc_client_credentials"]
@@ -64,6 +67,10 @@ class UpdateAgentRequest(ExactModel):
     name: Name = ""
     description: Description | None = None
     is_active: bool = True
+    # a renewed certificate or another client; of the agent's own auth_method only
+    client_cert_fingerprint: Fingerprint | None = None
+    oidc_issuer: Text | None = None
+    oidc_client_id: Text | None = None
     scopes: Scopes | None = None
     vault_ids: VaultIds | None = None
     expires_at: Timestamp | None = None
@@ -98,6 +105,8 @@ class AgentReply(Reply):
     client_cert_fingerprint: str | None = None
     oidc_issuer: str | None = None
     oidc_client_id: str | None = None
+    ssh_public_key: str | None = None
+    ecdh_public_key: str | None = None
     shroud_enabled: bool
     shroud_config: dict[str, Any] | None = None
     created_at: Timestamp
@@ -119,6 +128,8 @@ class AgentSelfReply(Reply):
     created_at: Timestamp
     expires_at: Timestamp | None = None
     last_active_at: Timestamp | None = None
+    ssh_public_key: str | None = None
+    ecdh_public_key: str | None = None
     shroud_enabled: bool
     shroud_config: dict[str, Any] | None = None
 

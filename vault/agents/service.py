@@ -1,15 +1,18 @@
 """Agents: created, changed, re-keyed and removed by people; every change leaves an audit row beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.units import format_ether
-from vault.agents import repository
+from signer.client import SignerClient
+from vault.agents import identity_keys, repository
 from vault.agents.guardrails import read_guardrails
 from vault.agents.models import Agent
 from vault.agents.schemas import (
@@ -25,34 +28,46 @@ from vault.audit.write import write_for
 from vault.auth import keys
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
-from vault.errors import Problem, bad_request, not_found
+from vault.errors import Problem, bad_request, conflict, not_found
 from vault.schemas import Page, format_time
 
 MAX_SHROUD_CONFIG_BYTES = 65_536
 
 _GUARDRAIL_FIELDS = frozenset({"tx_to_allowlist", "tx_allowed_chains", "tx_max_value_eth", "tx_daily_limit_eth"})
 _NOT_STORED = _GUARDRAIL_FIELDS | {"llm_token_billing"}
+_CREDENTIALS = frozenset({"client_cert_fingerprint", "oidc_issuer", "oidc_client_id"})
 _LISTS = frozenset({"scopes", "vault_ids"})
 # Opaque to us and possibly confidential: the audit says that it changed, not how.
 _NOT_AUDITED = frozenset({"shroud_config"})
 
 
-async def create(connection: AsyncConnection, caller: Caller, request: CreateAgentRequest) -> AgentCreatedReply:
-    """Register an agent; Problem 400 for guardrails or credentials that do not fit."""
-    _check_auth_method(request)
-    given = request.model_dump()
-    values = await _columns(connection, given)
+async def create(
+    connection: AsyncConnection, signer: SignerClient, caller: Caller, request: CreateAgentRequest
+) -> AgentCreatedReply:
+    """Register an agent with identity keys of its own; Problem 400 for what does not fit, 409 for a used certificate.
+
+    An `expires_at` in the past is taken: such an agent may do nothing.
+    """
+    _check_auth_method(request.auth_method, {name: getattr(request, name) for name in _CREDENTIALS})
+    values = await _columns(connection, caller, request.model_dump())
     made = keys.make_key(keys.AGENT) if request.auth_method == "api_key" else None
-    row = await repository.insert_agent(
-        connection,
-        {
-            **values,
-            "org_id": caller.org_id,
-            "created_by": caller.id,
-            "key_prefix": made.prefix if made else None,
-            "key_hash": made.digest if made else None,
-        },
-    )
+    identity = identity_keys.make_keys()
+    with _one_agent_per_certificate():
+        row = await repository.insert_agent(
+            connection,
+            {
+                **values,
+                "id": uuid4(),
+                "org_id": caller.org_id,
+                "created_by": caller.id,
+                "key_prefix": made.prefix if made else None,
+                "key_hash": made.digest if made else None,
+                "ssh_public_key": identity.ssh_public,
+                "ecdh_public_key": identity.ecdh_public,
+            },
+        )
+    await identity_keys.store(connection, signer, caller, row.id, identity)
+    await identity_keys.grant_to_registrar(connection, caller, row.id)
     details = {name: value for name, value in values.items() if name not in _NOT_AUDITED}
     await write_for(connection, caller, "agent.register", "agent", row.id, **_plain(details))
     return AgentCreatedReply(agent=_shown(row, 0), api_key=made.text if made else None)
@@ -63,11 +78,18 @@ async def update(
 ) -> AgentReply:
     """Change what the request names; the audit row tells old from new."""
     before = await _locked(connection, caller, agent_id)
-    values = await _columns(connection, request.model_dump(include=request.model_fields_set))
+    given = request.model_dump(include=request.model_fields_set)
+    if _CREDENTIALS & given.keys():
+        _check_auth_method(before.auth_method, {name: getattr(before, name) for name in _CREDENTIALS} | given)
+    values = await _columns(connection, caller, given, bound=before.vault_ids)
     changed = {name: value for name, value in values.items() if getattr(before, name) != value}
     row = before
     if changed:
-        row = await repository.change(connection, agent_id, changed)
+        # tokens from before must not count again when the agent is switched on, nor outlive their credential
+        ends_tokens = changed.get("is_active") is False or bool(_CREDENTIALS & changed.keys())
+        version = {"token_version": Agent.token_version + 1} if ends_tokens else {}
+        with _one_agent_per_certificate():
+            row = await repository.change(connection, agent_id, {**changed, **version})
         audited = [name for name in changed if name not in _NOT_AUDITED]
         await write_for(
             connection,
@@ -99,6 +121,30 @@ async def rotate_key(connection: AsyncConnection, caller: Caller, agent_id: UUID
     )
     await write_for(connection, caller, "agent.rotate_key", "agent", agent_id, key_prefix=made.prefix)
     return KeyRotatedReply(api_key=made.text)
+
+
+async def rotate_identity_keys(
+    connection: AsyncConnection, signer: SignerClient, caller: Caller, agent_id: UUID
+) -> AgentReply:
+    """Replace both identity pairs; the private halves become the newest versions of their secrets."""
+    await _locked(connection, caller, agent_id)
+    identity = identity_keys.make_keys()
+    row = await repository.change(
+        connection,
+        agent_id,
+        {"ssh_public_key": identity.ssh_public, "ecdh_public_key": identity.ecdh_public},
+    )
+    await identity_keys.store(connection, signer, caller, agent_id, identity)
+    await write_for(
+        connection,
+        caller,
+        "agent.rotate_identity_keys",
+        "agent",
+        agent_id,
+        ssh_public_key=identity.ssh_public,
+        ecdh_public_key=identity.ecdh_public,
+    )
+    return (await _shown_all(connection, [row]))[0]
 
 
 async def delete(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> None:
@@ -144,27 +190,45 @@ def _unknown() -> Problem:
     return not_found("No such agent")
 
 
-async def _columns(connection: AsyncConnection, given: Mapping[str, Any]) -> dict[str, Any]:
+@contextmanager
+def _one_agent_per_certificate() -> Iterator[None]:
+    """409 when the certificate stands for another agent already."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "uq_agents_client_cert_fingerprint" in str(error.orig):
+            raise conflict("client_cert_fingerprint: this certificate is registered for an agent already") from None
+        raise
+
+
+async def _columns(
+    connection: AsyncConnection, caller: Caller, given: Mapping[str, Any], *, bound: Collection[UUID] = ()
+) -> dict[str, Any]:
+    """The columns to write. An agent may stay bound to vaults that are gone, but not become so."""
     config = given.get("shroud_config")
     if config is not None and len(orjson.dumps(config)) > MAX_SHROUD_CONFIG_BYTES:
         raise bad_request(f"shroud_config: larger than {MAX_SHROUD_CONFIG_BYTES} bytes")
     values = {name: value for name, value in given.items() if name not in _NOT_STORED}
     for name in _LISTS & values.keys():
         values[name] = list(dict.fromkeys(values[name] or ()))
+    added = set(values.get("vault_ids", ())) - set(bound)
+    if unknown := await repository.unknown_vaults(connection, caller.org_id, added):
+        raise bad_request(f"vault_ids: your organisation has no vault {min(map(str, unknown))}", vault_ids="unknown")
     return {**values, **await read_guardrails(connection, given)}
 
 
-def _check_auth_method(request: CreateAgentRequest) -> None:
+def _check_auth_method(auth_method: str, given: Mapping[str, Any]) -> None:
+    """400 unless the agent has just what its way to prove itself takes."""
     needed = {
         "api_key": (),
         "mtls": ("client_cert_fingerprint",),
         "oidc_client_credentials": ("oidc_issuer", "oidc_client_id"),
-    }[request.auth_method]
-    for field in ("client_cert_fingerprint", "oidc_issuer", "oidc_client_id"):
-        if field in needed and getattr(request, field) is None:
-            raise bad_request(f"{field}: required when auth_method is {request.auth_method}", **{field: "required"})
-        if field not in needed and getattr(request, field) is not None:
-            raise bad_request(f"{field}: does not go with auth_method {request.auth_method}")
+    }[auth_method]
+    for field in sorted(_CREDENTIALS):
+        if field in needed and given[field] is None:
+            raise bad_request(f"{field}: required when auth_method is {auth_method}", **{field: "required"})
+        if field not in needed and given[field] is not None:
+            raise bad_request(f"{field}: does not go with auth_method {auth_method}")
 
 
 async def _shown_all(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[AgentReply]:

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from vault.db import Base
 
+# the name of the vault of agents' identity keys, which nobody else may give
+SYSTEM_NAME = "__agent-keys"
+
 
 class Vault(Base):
     """A vault; `created_by` (a user or an agent, as `created_by_type` says) always has full access to it.

@@ -69,6 +69,12 @@ async def page_of_agent(transaction: AsyncConnection, caller: Caller, page: Page
     return found.mappings().all()
 
 
+async def is_system(transaction: AsyncConnection, vault_id: UUID) -> bool:
+    """Whether this is the organisation's vault of agents' identity keys."""
+    found = await transaction.execute(select(_TABLE.c.is_system).where(_TABLE.c.id == vault_id))
+    return found.scalar_one_or_none() is True
+
+
 async def remove(transaction: AsyncConnection, vault_id: UUID) -> bool:
     """Mark a live vault as deleted; False when it was not live any more."""
     found = await transaction.execute(

@@ -8,11 +8,12 @@ from sqlalchemy.exc import IntegrityError
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import bad_request, conflict, not_found
+from vault.errors import bad_request, conflict, forbidden, not_found
 from vault.policies import repository as policies
 from vault.policies.access import load_access
 from vault.schemas import Page
 from vault.vaults import repository
+from vault.vaults.models import SYSTEM_NAME
 from vault.vaults.schemas import MAX_NAME_LENGTH, CreateVaultRequest, VaultResponse
 
 
@@ -24,6 +25,8 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
     name = body.name.strip()
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise bad_request(f"name: a vault's name has 1 to {MAX_NAME_LENGTH} characters")
+    if name == SYSTEM_NAME:
+        raise conflict(f"The name {name} is reserved for the vault of your agents' identity keys")
     if body.mpc_custody is not None:
         raise bad_request("mpc_custody: not supported; this vault's keys are held by the HSM")
     vault_id = uuid4()
@@ -82,6 +85,8 @@ async def delete_vault(context: Context, caller: Caller, vault_id: UUID) -> None
     async with context.database.begin() as transaction:
         access = await load_access(transaction, caller, vault_id)
         access.require_manager()
+        if await repository.is_system(transaction, vault_id):
+            raise forbidden("This vault holds the identity keys of your agents and cannot be deleted")
         if not await repository.remove(transaction, vault_id):
             raise not_found("Vault not found")
         await write_for(transaction, caller, "vault.delete", "vault", vault_id, name=access.name)

@@ -11,7 +11,6 @@ from tests.vault.conftest import Connect
 from vault.db import Database
 
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-VAULT = "6f1d2c3b-0000-4000-8000-000000000001"
 REQUIRED = {"id", "name", "auth_method", "is_active", "intents_api_enabled", "shroud_enabled", "created_at"}
 
 FULL: dict[str, Any] = {
@@ -26,7 +25,6 @@ FULL: dict[str, Any] = {
     "tx_daily_limit_eth": "99999999999.999999999999999999",
     "tx_allowed_chains": ["mainnet", "1", "31337", "Base"],
     "token_ttl_seconds": 300,
-    "vault_ids": [VAULT.upper()],
     "shroud_enabled": True,
     "shroud_config": {"pii_policy": "redact", "nested": {"null": None}},
 }
@@ -34,7 +32,8 @@ FULL: dict[str, Any] = {
 
 async def test_a_new_agent_has_what_was_asked_in_one_canonical_form(connect: Connect, database: Database) -> None:
     person = await make_user(database)
-    made = await connect(person.key).post("/v1/agents", json=FULL)
+    vault_id = (await connect(person.key).post("/v1/vaults", json={"name": "v"})).json()["id"]
+    made = await connect(person.key).post("/v1/agents", json=FULL | {"vault_ids": [vault_id.upper(), vault_id]})
     assert made.status_code == 201
     assert made.json().keys() == {"agent", "api_key"}
     agent, key = made.json()["agent"], made.json()["api_key"]
@@ -48,7 +47,9 @@ async def test_a_new_agent_has_what_was_asked_in_one_canonical_form(connect: Con
         "tx_max_value_eth": "0.5",
         "tx_allowed_chains": ["ethereum", "anvil", "base"],
         "tx_spent_today_eth": "0",
-        "vault_ids": [VAULT],
+        "vault_ids": [vault_id],
+        "ssh_public_key": agent["ssh_public_key"],
+        "ecdh_public_key": agent["ecdh_public_key"],
     }
     assert agent == expected
     assert agent["created_at"].endswith("Z")
@@ -76,6 +77,8 @@ async def test_a_plain_agent_gets_the_contracts_defaults(connect: Connect, datab
         "tx_allowed_chains",
         "tx_spent_today_eth",
         "vault_ids",
+        "ssh_public_key",
+        "ecdh_public_key",
     }
     assert agent["scopes"] == agent["vault_ids"] == agent["tx_to_allowlist"] == agent["tx_allowed_chains"] == []
     assert agent["intents_api_enabled"] is agent["shroud_enabled"] is False

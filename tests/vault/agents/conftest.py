@@ -1,0 +1,5 @@
+"""A tenant for the tests of agents."""
+
+from tests.support.vault_api import tenant
+
+__all__ = ["tenant"]

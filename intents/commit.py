@@ -24,6 +24,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, unavailable
+from vault.metrics import counts
 
 Kind = Literal["submit", "sign_only"]
 
@@ -117,6 +118,7 @@ async def _sign_and_write(
         expires_at=datetime.now(UTC) + APPROVAL_TTL,
     )
     signed = await signer.sign_transaction(approval, transaction)
+    counts.signed(kind)
     if decode_signed(signed.raw) != (transaction, key.address):
         raise unavailable("The signer returned something else than what was approved; it was discarded.")
     # 5. Write everything this signature means, in the same database transaction.

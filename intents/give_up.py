@@ -31,6 +31,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import Problem, conflict, not_found, unavailable
+from vault.metrics import counts
 from vault.networks.service import load_chain
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ async def _sign(
         expires_at=datetime.now(UTC) + APPROVAL_TTL,
     )
     signed = await context.signer.sign_transaction(approval, filler)
+    counts.signed("filler")
     if decode_signed(signed.raw) != (filler, address):
         raise unavailable("The signer returned something else than what was approved; it was discarded.")
     attempt_id = uuid4()

@@ -17,10 +17,12 @@ from intents.status import Status
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
+from vault.metrics import counts
 
 
 async def denied(context: Context, caller: Caller, draft: Draft, denial: Denial, asked: str) -> None:
     """Audit a guardrail's no: rule, limit and value, for the human who set it."""
+    counts.denied("guardrail", denial.denied.rule)
     async with context.database.begin() as connection:
         await write_for(
             connection,
@@ -46,6 +48,7 @@ async def simulation_failed(
     now = datetime.now(UTC)
     columns = intent_columns(caller, prepared, uuid4())
     reason = reason_of(prepared.simulation)
+    counts.denied("simulation", prepared.simulation.status)
     row: dict[str, Any] = {column.name: None for column in models.Transaction.__table__.columns}
     row |= columns | {
         "status": Status.SIMULATION_FAILED.value,

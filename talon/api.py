@@ -9,6 +9,7 @@ import uvicorn
 from talon.app import create_app
 from talon.config import ProcessConfig
 from talon.logging import configure
+from vault.metrics.counts import share
 
 
 def main() -> None:
@@ -16,9 +17,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="talon.api")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--fd", type=int)
+    parser.add_argument("--name", default="api-1")
     arguments = parser.parse_args()
     config = ProcessConfig.read(arguments.config)
     configure(config.log_level)
+    if config.metrics_directory is not None:
+        share(Path(config.metrics_directory), arguments.name)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config),

@@ -25,6 +25,8 @@ from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
 from vault.limits.middleware import RateLimit
+from vault.metrics.middleware import CountRequests
+from vault.metrics.router import router as metrics
 from vault.networks.router import router as networks
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
@@ -32,6 +34,7 @@ from vault.vaults.router import router as vaults
 
 ROUTERS = (
     health,
+    metrics,
     auth,
     agents,
     agent_keys_vault,
@@ -72,6 +75,7 @@ def make_options(config: ProcessConfig) -> Options:
         rate_limits=config.rate_limits,
         redis_url=config.redis_url,
         processes=config.processes,
+        low_balance_wei=config.low_balance_wei,
         **{name: value for name, value in chosen.items() if value},  # type: ignore[arg-type]  # by name, as declared
     )
 
@@ -110,6 +114,7 @@ def create_app(config: ProcessConfig) -> FastAPI:
     # before a body is read
     app.add_middleware(RateLimit)
     app.add_middleware(AccessLog)
+    app.add_middleware(CountRequests)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     publish(app)

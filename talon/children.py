@@ -112,10 +112,8 @@ class Children:
         path = self._write_config("api", self._app_config(urls), self.identities.app)
         command = [*self._python("talon.api", path), "--fd", str(listener.fileno())]
         confinement = self._app_confinement(urls)
-        return [
-            self._child(f"api-{number}", command, confinement, listener.fileno())
-            for number in range(1, self.settings.workers + 1)
-        ]
+        names = [f"api-{number}" for number in range(1, self.settings.workers + 1)]
+        return [self._child(name, [*command, "--name", name], confinement, listener.fileno()) for name in names]
 
     def worker(self, urls: Urls) -> Child:
         """The worker."""
@@ -144,6 +142,8 @@ class Children:
             "oidc_issuers": list(settings.oidc_issuers),
             "client_cert_header": settings.client_cert_header,
             "metrics_networks": list(settings.metrics_networks),
+            "low_balance_wei": int(settings.low_balance * 10**18),
+            "metrics_directory": str(self.layout.metrics),
             "rate_limits": dict(settings.rate_limits),
             "processes": settings.workers,
             "mail_from": settings.mail_from,
@@ -154,7 +154,7 @@ class Children:
 
     def _app_confinement(self, urls: Urls) -> Confinement:
         readable = (*self._visible(urls.app), str(self.layout.run), str(self.layout.signer_socket.parent.parent))
-        return Confinement(self.identities.app, readable, directory=str(ROOT))
+        return Confinement(self.identities.app, readable, (str(self.layout.metrics),), directory=str(ROOT))
 
     def _visible(self, url: str) -> tuple[str, ...]:
         host = make_url(url).query.get("host", "")

@@ -27,6 +27,9 @@ class ProcessConfig(BaseModel):
     oidc_issuers: tuple[str, ...] = ()
     client_cert_header: str | None = None
     metrics_networks: tuple[str, ...] = ()
+    low_balance_wei: int = 10**16
+    # where the counts of all API and worker processes are
+    metrics_directory: str | None = None
     rate_limits: dict[str, str] = Field(default_factory=dict)
     processes: int = 1
     # holds the mail server's password

@@ -60,6 +60,11 @@ class Layout:
         return self.home / "run"
 
     @property
+    def metrics(self) -> Path:
+        """One file of counts per API or worker process and kind: theirs, and begun anew at every start."""
+        return self.home / "metrics"
+
+    @property
     def pids(self) -> Path:
         """Process ids of the running children, as JSON."""
         return self.home / "pids.json"
@@ -93,10 +98,13 @@ class Layout:
             (self.run / "signer", 0o700, identities.app),
             (self.pg_socket_dir, 0o711, None),
             (self.chain, 0o700, identities.chain),
+            (self.metrics, 0o700, identities.app),
         ):
             directory.mkdir(mode=mode, exist_ok=True)
             directory.chmod(mode)
             own(directory, uid)
+        for path in self.metrics.iterdir():
+            path.unlink()
         for path in self.chain.iterdir():
             own(path, identities.chain)
 

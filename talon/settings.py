@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +52,8 @@ class Settings(BaseModel):
     oidc_issuers: tuple[str, ...] = ()
     client_cert_header: str | None = None
     metrics_networks: tuple[str, ...] = ()
+    # in the chain's currency, whichever it is
+    low_balance: Decimal = Field(default=Decimal("0.01"), ge=0, le=10**9)
     audit_head_seconds: int = Field(default=60, ge=1, le=86_400)
     # endpoints may carry an operator's key
     rpc_urls: dict[int, list[str]] = Field(default_factory=dict, repr=False)

@@ -23,6 +23,7 @@ from talon.migrate import verify_revision
 from vault.auth.send_mails import send_mails
 from vault.context import Context
 from vault.limits.purge import purge
+from vault.metrics.counts import share
 from vault.problems import log_unexpected
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     config = ProcessConfig.read(parser.parse_args().config)
     configure(config.log_level)
+    if config.metrics_directory is not None:
+        share(Path(config.metrics_directory), "worker")
 
     async def serve() -> None:
         stopping = asyncio.Event()

@@ -4,7 +4,6 @@ Never an outage, for nobody waits for the storage longer than `PATIENCE_S`; neve
 Times in seconds.
 """
 
-import asyncio
 import hashlib
 import math
 import time
@@ -23,6 +22,8 @@ from redis.backoff import NoBackoff
 from vault.db import Database
 from vault.limits.names import NAMES, parse_limits
 from vault.limits.postgres import PostgresStorage
+from vault.metrics import counts
+from vault.soon import soon
 
 PATIENCE_S = 0.2
 # how long after it failed the storage is tried again, by one request
@@ -77,7 +78,7 @@ class Counters:
                 # the others count in memory until this one knows
                 self._try_again_at = time.monotonic() + RETRY_S
             try:
-                answer = await _soon(question(self._shared[strategy]))
+                answer = await soon(question(self._shared[strategy]), PATIENCE_S)
             except Exception as error:  # noqa: BLE001 - whatever the storage says, the request goes on
                 self._fail(error)
             else:
@@ -89,6 +90,7 @@ class Counters:
         self._try_again_at = time.monotonic() + RETRY_S
         if not self._down:
             self._down = True
+            counts.storage_lost()
             log.warning("rate limits count in memory: the storage does not answer", error=type(error).__name__)
 
     def _recover(self) -> None:
@@ -96,21 +98,6 @@ class Counters:
         if self._down:
             self._down = False
             log.info("rate limits count in their storage again")
-
-
-async def _soon(awaitable: Awaitable[T]) -> T:
-    """The answer, if it comes within `PATIENCE_S`; TimeoutError at that moment, however long cancelling takes."""
-    task = asyncio.ensure_future(awaitable)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    task.cancel()
-    raise TimeoutError
 
 
 def _limiters(storage: Storage) -> dict[str, RateLimiter]:

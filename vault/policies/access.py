@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.auth.caller import Caller
 from vault.errors import Problem, forbidden, not_found
+from vault.metrics import counts
 from vault.policies.conditions import Conditions, ConditionsError, parse_conditions
 from vault.policies.decide import (
     Grant,
@@ -150,6 +151,7 @@ def grant_of(row: Mapping[Any, Any], caller: Caller) -> Grant:
 
 def refusal(refused: Refused) -> Problem:
     """The 403 for a refusal."""
+    counts.denied("policy", refused.step)
     return forbidden(refused.detail)
 
 

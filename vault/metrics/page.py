@@ -1,0 +1,108 @@
+"""The page that Prometheus reads: the counts of all processes, and gauges of this moment."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from signer.client import SignerHealth
+from vault.metrics import counts
+from vault.metrics.balances import Wallet
+from vault.metrics.facts import Facts
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+WEI = 10**18
+
+
+# told apart by identity, as the library wants it
+@dataclass(frozen=True, eq=False)
+class Moment(Collector):
+    """Everything that is looked at rather than counted."""
+
+    facts: Facts
+    database: bool
+    signer: SignerHealth | None
+    balances: Mapping[Wallet, int]
+    low_balance_wei: int
+    version: str
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges, as the library wants them."""
+        yield gauge("talon_info", "The version that answers.", [((self.version,), 1)], ("version",))
+        yield gauge("talon_database_up", "Whether PostgreSQL answers.", [((), self.database)])
+        yield from self._signer()
+        yield from self._queue("audit", "talon_audit_pending", "Audit rows not sealed yet")
+        yield from self._queue("mail", "talon_mails_unsent", "Mails not sent yet")
+        yield from self._stuck()
+        yield from self._balances()
+        failed = [((name,), rows is None) for name, rows in self.facts.rows.items()]
+        yield gauge("talon_scrape_failed", "Whether a fact could not be had in time.", failed, ("fact",))
+
+    def _signer(self) -> Iterator[GaugeMetricFamily]:
+        signer = self.signer
+        yield gauge("talon_signer_up", "Whether the signer answers.", [((), signer is not None)])
+        yield gauge("talon_hsm_ok", "Whether the HSM can be used.", [((), signer is not None and signer.ok)])
+        if signer is None:
+            return
+        yield gauge(
+            "talon_signer_keys_loaded", "Keys that the signer that answered holds.", [((), signer.keys_loaded)]
+        )
+        refused = [((name,), outcome == "refused") for name, outcome in signer.custody_checks.items()]
+        yield gauge("talon_hsm_custody_ok", "Whether an attack on the keys was refused.", refused, ("check",))
+
+    def _queue(self, fact: str, name: str, what: str) -> Iterator[GaugeMetricFamily]:
+        for row in self.facts.rows[fact] or ():
+            yield gauge(name, f"{what}.", [((), row.waiting)])
+            yield gauge(f"{name}_oldest_seconds", f"{what}: age of the oldest.", [((), row.oldest_s)])
+
+    def _stuck(self) -> Iterator[GaugeMetricFamily]:
+        rows = self.facts.rows["stuck_wallets"]
+        if rows is None:
+            return
+        labels = ("chain_id", "address")
+        yield gauge(
+            "talon_stuck_wallets",
+            "Wallets with a transaction that has waited more than five minutes for a block.",
+            [((), rows[0].wallets if rows else 0)],
+        )
+        yield gauge(
+            "talon_stuck_wallet_transactions",
+            "How many such transactions a wallet has.",
+            [((str(row.chain_id), f"0x{row.address}"), row.transactions) for row in rows],
+            labels,
+        )
+        yield gauge(
+            "talon_stuck_wallet_oldest_seconds",
+            "How long the oldest of them has waited.",
+            [((str(row.chain_id), f"0x{row.address}"), row.oldest_s) for row in rows],
+            labels,
+        )
+
+    def _balances(self) -> Iterator[GaugeMetricFamily]:
+        low = sum(balance < self.low_balance_wei for balance in self.balances.values())
+        yield gauge("talon_low_balance_wallets", "Wallets in use that hold less than TALON_LOW_BALANCE.", [((), low)])
+        yield gauge(
+            "talon_wallet_balance",
+            "What a wallet in use holds, in the chain's currency.",
+            [((str(chain), f"0x{address}"), wei / WEI) for (chain, address), wei in self.balances.items()],
+            ("chain_id", "address"),
+        )
+
+
+def gauge(
+    name: str, what: str, samples: Iterable[tuple[tuple[str, ...], float]], labels: tuple[str, ...] = ()
+) -> GaugeMetricFamily:
+    """One gauge with its samples."""
+    family = GaugeMetricFamily(name, what, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, float(value))
+    return family
+
+
+def write(moment: Moment) -> bytes:
+    """The page; reads the files of all processes, so not on the event loop."""
+    gauges = CollectorRegistry()
+    gauges.register(moment)
+    return generate_latest(counts.registry()) + generate_latest(gauges)

@@ -84,6 +84,11 @@ class Tenant:
         async with self.database.begin() as connection:
             return list((await connection.execute(text(sql), parameters)).mappings().all())
 
+    async def change(self, sql: str, **parameters: Any) -> None:
+        """Change the database behind everybody's back."""
+        async with self.database.begin() as connection:
+            await connection.execute(text(sql), parameters)
+
     async def audit(self, action: str, resource_id: str | UUID) -> list[Any]:
         """The audit rows of one action on one thing."""
         return await self.rows(

@@ -15,6 +15,7 @@ class User(Base):
     """A human; `email` is stored lower-case. A higher `token_version` ends every JWT issued before."""
 
     __tablename__ = "users"
+    __table_args__ = (Index("ix_users_created_at_id", "created_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
     email: Mapped[str] = mapped_column(Text, unique=True)

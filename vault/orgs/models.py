@@ -25,6 +25,10 @@ class Organisation(Base):
     max_vaults: Mapped[int | None] = mapped_column(Integer)
     max_secrets: Mapped[int | None] = mapped_column(Integer)
     max_agents: Mapped[int | None] = mapped_column(Integer)
+    # null: as many requests a month as the tier includes
+    free_tier_override: Mapped[int | None] = mapped_column(Integer)
+    # nothing is limited for it
+    is_sponsored: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
 
 
@@ -47,6 +51,7 @@ class IpRule(Base):
     __tablename__ = "ip_rules"
     __table_args__ = (
         CheckConstraint("rule_type IN ('allow', 'deny')", name="rule_type"),
+        CheckConstraint("applies_to IN ('all', 'users', 'agents')", name="applies_to"),
         Index("ix_ip_rules_org_id_created_at", "org_id", "created_at"),
     )
 

@@ -144,6 +144,7 @@ def upgrade() -> None:
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=False),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("applies_to IN ('all', 'users', 'agents')", name=op.f("ck_ip_rules_applies_to")),
         sa.CheckConstraint("rule_type IN ('allow', 'deny')", name=op.f("ck_ip_rules_rule_type")),
         sa.ForeignKeyConstraint(["org_id"], ["organisations.id"], name=op.f("fk_ip_rules_org_id_organisations")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ip_rules")),
@@ -272,10 +273,10 @@ def upgrade() -> None:
         "ix_audit_events_org_id_action_sequence", "audit_events", ["org_id", "action", "sequence"], unique=False
     )
     op.create_index("ix_audit_events_org_id_created_at", "audit_events", ["org_id", "created_at"], unique=False)
-    op.drop_column("audit_events", "integrity_hash")
     # what was written before waits for its seal like everything else
     op.execute("INSERT INTO audit_pending (event_id, sequence, org_id) SELECT id, sequence, org_id FROM audit_events")
     op.drop_column("audit_events", "prev_event_id")
+    op.drop_column("audit_events", "integrity_hash")
     op.add_column("email_tokens", sa.Column("user_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("org_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("role", sa.Text(), nullable=True))
@@ -285,6 +286,10 @@ def upgrade() -> None:
     op.add_column("organisations", sa.Column("max_vaults", sa.Integer(), nullable=True))
     op.add_column("organisations", sa.Column("max_secrets", sa.Integer(), nullable=True))
     op.add_column("organisations", sa.Column("max_agents", sa.Integer(), nullable=True))
+    op.add_column("organisations", sa.Column("free_tier_override", sa.Integer(), nullable=True))
+    op.add_column(
+        "organisations", sa.Column("is_sponsored", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
     op.add_column("outbox_mails", sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column(
         "outbox_mails",
@@ -305,6 +310,7 @@ def upgrade() -> None:
     )
     op.add_column("secret_versions", sa.Column("cmek_fingerprint", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("google_subject", sa.Text(), nullable=True))
+    op.create_index("ix_users_created_at_id", "users", ["created_at", "id"], unique=False)
     op.create_unique_constraint(op.f("uq_users_google_subject"), "users", ["google_subject"])
     op.add_column("vaults", sa.Column("cmek_fingerprint", sa.Text(), nullable=True))
     op.add_column("vaults", sa.Column("is_system", sa.Boolean(), server_default=sa.text("false"), nullable=False))

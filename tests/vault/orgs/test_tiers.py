@@ -1,0 +1,76 @@
+"""What a tier leaves room for, also when many want it at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support.factories import make_user
+from tests.support.vault_api import Tenant
+from vault.orgs.tiers import has_cmek, standing
+
+
+@pytest.fixture
+async def limited(tenant: Tenant) -> AsyncIterator[Tenant]:
+    """An organisation on a tier of its own: 3 vaults, 2 secrets, 2 agents, no CMEK."""
+    name = f"tier-{tenant.owner.org_id}"
+    await tenant.change(
+        "INSERT INTO tiers (name, max_vaults, max_secrets, max_agents, has_cmek) VALUES (:name, 3, 2, 2, false)",
+        name=name,
+    )
+    await tenant.change("UPDATE organisations SET tier = :name WHERE id = :id", name=name, id=tenant.owner.org_id)
+    yield tenant
+    await tenant.change("DELETE FROM tiers WHERE name = :name", name=name)
+
+
+async def make_many(tenant: Tenant, what: str, number: int) -> list[Any]:
+    http = tenant.as_(tenant.owner)
+    return await asyncio.gather(*(http.post(f"/v1/{what}", json={"name": f"{what} {n}"}) for n in range(number)))
+
+
+@pytest.mark.parametrize(("what", "room"), [("vaults", 3), ("agents", 2)])
+async def test_creations_at_once_stop_at_the_limit(limited: Tenant, what: str, room: int) -> None:
+    answers = await make_many(limited, what, 8)
+    assert sorted(answer.status_code for answer in answers) == [201] * room + [403] * (8 - room)
+    refused = next(answer for answer in answers if answer.status_code == 403).json()
+    assert (refused["type"], refused["title"]) == ("resource_limit_exceeded", "Resource Limit Exceeded")
+    assert refused["detail"].startswith(f"{what[:-1].title()} limit reached ({room}/{room} on tier-")
+
+
+async def test_what_is_deleted_makes_room(limited: Tenant) -> None:
+    made = await make_many(limited, "vaults", 3)
+    http = limited.as_(limited.owner)
+    assert (await http.post("/v1/vaults", json={"name": "one more"})).status_code == 403
+    await http.delete(f"/v1/vaults/{made[0].json()['id']}")
+    assert (await http.post("/v1/vaults", json={"name": "one more"})).status_code == 201
+
+
+async def test_the_vault_of_identity_keys_and_its_secrets_do_not_count(limited: Tenant) -> None:
+    await make_many(limited, "agents", 2)
+    assert [answer.status_code for answer in await make_many(limited, "vaults", 4)].count(201) == 3
+
+
+async def test_a_tier_ends_and_an_exception_goes_before_it(limited: Tenant) -> None:
+    org_id = limited.owner.org_id
+
+    async def now() -> Any:
+        async with limited.database.begin() as connection:
+            return await standing(connection, org_id), await has_cmek(connection, org_id)
+
+    found, cmek = await now()
+    assert (found.vaults, found.secrets, found.agents, cmek) == (3, 2, 2, False)
+    await limited.change("UPDATE organisations SET max_vaults = 9 WHERE id = :id", id=org_id)
+    assert (await now())[0].vaults == 9
+    await limited.change("UPDATE organisations SET tier_until = now() - interval '1 s' WHERE id = :id", id=org_id)
+    found, cmek = await now()
+    assert (found.tier, found.vaults, found.secrets, cmek) == (None, 9, None, True)
+
+
+async def test_the_platform_administrator_is_not_limited(limited: Tenant) -> None:
+    await make_user(limited.database, limited.owner.org_id, "member", is_platform_admin=True)
+    assert [answer.status_code for answer in await make_many(limited, "vaults", 5)] == [201] * 5
+
+
+async def test_without_tiers_nothing_is_limited(tenant: Tenant) -> None:
+    assert [answer.status_code for answer in await make_many(tenant, "vaults", 5)] == [201] * 5

@@ -23,7 +23,9 @@ async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledge
 
     When they are all told, nothing of what they used may be in its database or its logs.
     """
-    running = await start_instance(tmp_path_factory.mktemp("talon"), {"TALON_WORKERS": "2", "TALON_SIGNERS": "2"})
+    # the one trusted proxy is the nginx of test_mtls, which comes from an address of its own
+    environment = {"TALON_WORKERS": "2", "TALON_SIGNERS": "2", "TALON_TRUSTED_PROXIES": "127.0.0.9"}
+    running = await start_instance(tmp_path_factory.mktemp("talon"), environment)
     yield running
     said = "".join(running.lines).encode()
     places = [*leaks.dump(running.owner_dsn), *leaks.logs(running.home), ("its own words", said)]

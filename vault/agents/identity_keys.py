@@ -47,8 +47,8 @@ def make_keys() -> IdentityKeys:
 
 async def store(
     connection: AsyncConnection, signer: SignerClient, caller: Caller, agent_id: UUID, made: IdentityKeys
-) -> None:
-    """Seal the private halves as the newest versions at their paths, in the caller's transaction."""
+) -> UUID:
+    """Seal the private halves as the newest versions at their paths, in the caller's transaction; the vault's id."""
     vault_id = await keys_vault.ensure(connection, signer, caller)
     for kind, value in (("ssh", made.ssh_private), ("ecdh", made.ecdh_private)):
         path = f"{_folder(agent_id)}/{kind}/private_key"
@@ -69,11 +69,11 @@ async def store(
         )
         details = {"vault_id": str(vault_id), "path": path, "version": version, "type": PRIVATE_KEY}
         await write_for(connection, caller, "secret.write", "secret", secret_id, **details)
+    return vault_id
 
 
-async def grant_to_registrar(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> None:
+async def grant_to_registrar(connection: AsyncConnection, caller: Caller, vault_id: UUID, agent_id: UUID) -> None:
     """Let the person who registers an agent read its identity keys: by a policy, visible and revocable."""
-    vault_id = await keys_vault.find(connection, caller.org_id)
     row = await policies.create(
         connection,
         {

@@ -68,8 +68,8 @@ async def create(
                 "ecdh_public_key": identity.ecdh_public,
             },
         )
-    await identity_keys.store(connection, signer, caller, row.id, identity)
-    await identity_keys.grant_to_registrar(connection, caller, row.id)
+    vault_id = await identity_keys.store(connection, signer, caller, row.id, identity)
+    await identity_keys.grant_to_registrar(connection, caller, vault_id, row.id)
     details = {name: value for name, value in values.items() if name not in _NOT_AUDITED}
     await write_for(connection, caller, "agent.register", "agent", row.id, **_plain(details))
     return AgentCreatedReply(agent=_shown(row, 0), api_key=made.text if made else None)

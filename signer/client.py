@@ -16,7 +16,12 @@ from guardrails.approval import Approval
 from signer.errors import BY_CODE, ProtocolError, SignerError, SignerUnavailable
 from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, message_of, read_frame, to_text
 
-REPEATABLE: Final = frozenset({"health", "jwt_keys", "sign_jwt", "create_vault_key", "seal", "open"})
+REPEATABLE: Final = frozenset(
+    {
+        *("health", "jwt_keys", "sign_jwt", "create_vault_key", "rotate_vault_key", "seal", "open", "rewrap"),
+        *("audit_keys", "audit_head", "sign_audit_head"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,32 @@ class JwtKey:
     kid: str
     public_key: bytes
     retired: bool
+
+
+@dataclass(frozen=True)
+class AuditKey:
+    """A key that audit heads verify against: 32-byte Ed25519 public key."""
+
+    kid: str
+    public_key: bytes
+    retired: bool
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """The newest head the signer signed for an organisation; `integrity_hash` in hex."""
+
+    position: int
+    integrity_hash: str
+
+
+@dataclass(frozen=True)
+class AuditSignature:
+    """An Ed25519 signature over `signer.audit_message.head_message`; time in microseconds since 1970."""
+
+    kid: str
+    signature: bytes
+    signed_at_us: int
 
 
 class _Broken(Exception):  # noqa: N818 - reads as what it says
@@ -143,6 +174,15 @@ class SignerClient:
         """See to it that the vault has a key-encryption key."""
         await self._ask("create_vault_key", {"vault_id": str(vault_id)})
 
+    async def rotate_vault_key(self, vault_id: UUID, version: int) -> int:
+        """Give the vault a key of this version, if it has none yet; returns its newest version."""
+        return int((await self._ask("rotate_vault_key", {"vault_id": str(vault_id), "version": version}))["version"])
+
+    async def rewrap(self, vault_id: UUID, context: bytes, sealed: bytes, version: int) -> bytes:
+        """Have what was sealed under an older key sealed under this one; SealBroken when it does not open."""
+        args = {"vault_id": str(vault_id), "context": to_text(context), "sealed": to_text(sealed), "version": version}
+        return bytes_of(await self._ask("rewrap", args), "sealed")
+
     async def seal(self, vault_id: UUID, context: bytes, plaintext: bytes) -> bytes:
         """Encrypt for exactly this vault and context."""
         args = {"vault_id": str(vault_id), "context": to_text(context), "plaintext": to_text(plaintext)}
@@ -165,6 +205,22 @@ class SignerClient:
     async def rotate_jwt_key(self) -> str:
         """Have tokens signed with a new key from now on; the old ones still verify. Returns its kid."""
         return str((await self._ask("rotate_jwt_key", {}))["kid"])
+
+    async def sign_audit_head(self, org_id: UUID, position: int, integrity_hash: str) -> AuditSignature:
+        """Sign the head of an audit chain; AuditHeadRefused when it contradicts one signed before."""
+        args = {"org_id": str(org_id), "position": position, "integrity_hash": integrity_hash}
+        ok = await self._ask("sign_audit_head", args)
+        return AuditSignature(str(ok["kid"]), bytes_of(ok, "signature"), int(ok["signed_at_us"]))
+
+    async def audit_head(self, org_id: UUID) -> AuditHead | None:
+        """The newest head signed for an organisation, by the signer's own record."""
+        ok = await self._ask("audit_head", {"org_id": str(org_id)})
+        return AuditHead(int(ok["position"]), str(ok["integrity_hash"])) if ok else None
+
+    async def audit_keys(self) -> list[AuditKey]:
+        """The keys audit heads verify against, newest first."""
+        ok = await self._ask("audit_keys", {})
+        return [AuditKey(each["kid"], bytes_of(each, "public_key"), each["retired"]) for each in ok["keys"]]
 
     async def close(self) -> None:
         """Hang up."""

@@ -42,6 +42,7 @@ def attack(hsm: Hsm) -> dict[str, str]:
 
     try:
         attacks = _signing_key_attacks(hsm, keep) | _vault_key_attacks(hsm, keep) | _root_attacks(hsm)
+        attacks |= _audit_key_attacks(hsm, keep)
         return {name: WORKED if _works(work) else SAFE for name, work in attacks.items()}
     finally:
         for made in objects:
@@ -123,6 +124,18 @@ def _vault_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack
         "vault_key_unwrap_readable": lambda: hsm.unwrap(root, blob, _READABLE),
         "vault_key_unwrap_to_decrypt": lambda: hsm.unwrap(root, blob, {**KEK, Attribute.DECRYPT: True}),
         "vault_key_unwrap_as_generic_secret": lambda: _unwrap_as_generic_secret(hsm, root, blob),
+    }
+
+
+def _audit_key_attacks(hsm: Hsm, keep: Callable[[Any], Any]) -> dict[str, Attack]:
+    public, private = hsm.new_ed25519_pair("talon-attacked", store=False)
+    loaded, _ = keep(private), keep(public)
+    hsm.sign_eddsa(loaded, b"control: it is a working key that is attacked")
+    return {
+        "audit_key_read_value": lambda: loaded[Attribute.VALUE],
+        "audit_key_wrap_by_root": lambda: hsm.wrap(hsm.roots.signing, loaded),
+        "audit_key_set_extractable": lambda: _set(loaded, Attribute.EXTRACTABLE, value=True),
+        "audit_key_copy_extractable": lambda: loaded.copy({Attribute.EXTRACTABLE: True}),
     }
 
 

@@ -39,6 +39,12 @@ class SealBroken(SignerError):  # noqa: N818 - as above
     code = "seal_broken"
 
 
+class AuditHeadRefused(SignerError):  # noqa: N818 - as above
+    """An audit head that contradicts one signed before: the chain was cut or rewritten."""
+
+    code = "audit_head_refused"
+
+
 class ProtocolError(SignerError):
     """A frame or request that is not of the protocol."""
 
@@ -47,5 +53,8 @@ class ProtocolError(SignerError):
 
 BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
-    for kind in (SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, ProtocolError, SignerError)
+    for kind in (
+        *(SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
+        *(ProtocolError, SignerError),
+    )
 }

@@ -232,21 +232,33 @@ class Hsm:
         )
 
     def new_jwt_pair(self, kid: str) -> bytes:
-        """An Ed25519 pair that never leaves the token; the DER EC_POINT."""
+        """A token-signing pair that never leaves the token; the DER EC_POINT."""
+        return bytes(self.new_ed25519_pair(jwt_label(kid))[0][Attribute.EC_POINT])
+
+    def new_audit_pair(self, kid: str) -> bytes:
+        """The same for a pair that signs audit heads."""
+        return bytes(self.new_ed25519_pair(audit_label(kid))[0][Attribute.EC_POINT])
+
+    def new_ed25519_pair(self, label: str, *, store: bool = True) -> tuple[Any, Any]:
+        """An Ed25519 pair whose private half never leaves the token; gone with the session unless stored."""
         parameters = self.session.create_domain_parameters(
             KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: ED25519}, local=True
         )
-        public, _ = parameters.generate_keypair(
-            store=True,
+        public, private = parameters.generate_keypair(
+            store=store,
             mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
-            label=jwt_label(kid),
+            label=label,
             private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
         )
-        return bytes(public[Attribute.EC_POINT])
+        return public, private
 
     def jwt_key(self, kid: str) -> Any:
         """The private half of a token-signing pair."""
         return self.session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=jwt_label(kid))
+
+    def audit_key(self, kid: str) -> Any:
+        """The private half of a pair that signs audit heads."""
+        return self.session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=audit_label(kid))
 
     def sign_eddsa(self, key: Any, message: bytes) -> bytes:
         """Ed25519 over a message (RFC 8032)."""
@@ -256,6 +268,11 @@ class Hsm:
 def jwt_label(kid: str) -> str:
     """The token label of a token-signing pair."""
     return f"talon-jwt-{kid}"
+
+
+def audit_label(kid: str) -> str:
+    """The token label of a pair that signs audit heads."""
+    return f"talon-audit-{kid}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, Final
 from chains.errors import ChainsError
 from chains.transactions import from_fields
 from signer import custody
+from signer.audit import AuditHeads
 from signer.config import SignerConfig
 from signer.errors import ProtocolError, SignerError
 from signer.hsm import Hsm, WrongToken
@@ -29,6 +30,7 @@ class Operations:
         self.signing = Signing(self.hsm, self.keys, self.store)
         self.seals = Seals(self.hsm, self.store)
         self.tokens = Tokens(self.hsm, self.store)
+        self.audit = AuditHeads(self.hsm, self.store)
         self.custody: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -40,6 +42,7 @@ class Operations:
             empty = await self.store.is_empty()
             self.hsm.guarded(lambda: self.hsm.open_roots(create=empty))
             await self.tokens.open()
+            await self.audit.open()
         self.custody = self.hsm.guarded(lambda: custody.attack(self.hsm))
         custody.demand(self.custody)
         newest = await self.store.newest_key()
@@ -83,6 +86,28 @@ class Operations:
         """A new token-signing key."""
         return {"kid": await self.tokens.rotate()}
 
+    async def sign_audit_head(self, args: Args) -> Args:
+        """A signature over the head of an organisation's audit chain."""
+        position, integrity_hash = args.get("position"), args.get("integrity_hash")
+        if type(position) is not int or not isinstance(integrity_hash, str):
+            raise ProtocolError("position and integrity_hash are needed")
+        signed = await self.audit.sign(uuid_of(args, "org_id"), position, integrity_hash)
+        return {"kid": signed.kid, "signature": to_text(signed.signature), "signed_at_us": signed.signed_at_us}
+
+    async def audit_head(self, args: Args) -> Args:
+        """The newest head signed for an organisation."""
+        head = await self.audit.head(uuid_of(args, "org_id"))
+        return {"position": head.position, "integrity_hash": head.integrity_hash} if head else {}
+
+    async def audit_keys(self, _: Args) -> Args:
+        """The public halves of the keys that sign audit heads."""
+        return {
+            "keys": [
+                {"kid": key.kid, "public_key": to_text(key.public_key), "retired": key.retired}
+                for key in await self.audit.public_keys()
+            ]
+        }
+
     async def generate_key(self, args: Args) -> Args:
         """A new signing key."""
         return _public(await self.keys.generate(uuid_of(args, "key_id")))
@@ -95,6 +120,15 @@ class Operations:
         """A vault's first key-encryption key."""
         await self.seals.create_vault_key(uuid_of(args, "vault_id"))
         return {}
+
+    async def rotate_vault_key(self, args: Args) -> Args:
+        """A vault's next key-encryption key."""
+        return {"version": await self.seals.rotate_vault_key(uuid_of(args, "vault_id"), _version(args))}
+
+    async def rewrap(self, args: Args) -> Args:
+        """Seal under a newer key of the vault; one value a request, so that whatever is more urgent gets in between."""
+        vault_id, context, sealed = uuid_of(args, "vault_id"), bytes_of(args, "context"), bytes_of(args, "sealed")
+        return {"sealed": to_text(await self.seals.rewrap(vault_id, context, sealed, _version(args)))}
 
     async def seal(self, args: Args) -> Args:
         """Encrypt a secret for one place."""
@@ -112,7 +146,7 @@ IMMEDIATE: Final[dict[str, Callable[[Operations, Args], Args]]] = {
     "health": Operations.health,
     "sign_jwt": Operations.sign_jwt,
 }
-# lower runs first: what a person waits for, then what makes keys
+# lower runs first: what a person waits for, then what makes keys, then what nobody waits for
 QUEUED: Final[dict[str, tuple[int, Callable[[Operations, Args], Awaitable[Args]]]]] = {
     "jwt_keys": (0, Operations.jwt_keys),
     "open": (1, Operations.open_secret),
@@ -120,7 +154,12 @@ QUEUED: Final[dict[str, tuple[int, Callable[[Operations, Args], Awaitable[Args]]
     "create_vault_key": (1, Operations.create_vault_key),
     "generate_key": (1, Operations.generate_key),
     "import_key": (1, Operations.import_key),
+    "rotate_vault_key": (1, Operations.rotate_vault_key),
+    "audit_head": (1, Operations.audit_head),
+    "audit_keys": (1, Operations.audit_keys),
+    "sign_audit_head": (2, Operations.sign_audit_head),
     "rotate_jwt_key": (2, Operations.rotate_jwt_key),
+    "rewrap": (3, Operations.rewrap),
 }
 
 
@@ -139,6 +178,14 @@ def signing_request(args: Args) -> Request:
 def signed_answer(signed: Signed) -> Args:
     """A signature as it is answered."""
     return {"raw": to_text(signed.raw), "hash": to_text(signed.hash), "sender": to_text(signed.sender)}
+
+
+def _version(args: Args) -> int:
+    version = args.get("version")
+    # what PostgreSQL's integer holds
+    if type(version) is not int or not 0 < version < 2**31:
+        raise ProtocolError("version is not a number of a key")
+    return version
 
 
 def _public(key: StoredKey) -> Args:

@@ -34,6 +34,23 @@ class StoredJwtKey:
     retired: bool
 
 
+@dataclass(frozen=True)
+class StoredAuditKey:
+    """The public half of a key that signs audit heads, and whether another has taken its place."""
+
+    kid: str
+    public_key: bytes
+    retired: bool
+
+
+@dataclass(frozen=True)
+class StoredAuditHead:
+    """The newest head signed for an organisation."""
+
+    position: int
+    integrity_hash: str
+
+
 class Store:
     """`url` is a SQLAlchemy URL with the signer's own role."""
 
@@ -145,6 +162,41 @@ class Store:
             kid,
             public_key,
         )
+
+    async def audit_keys(self) -> list[StoredAuditKey]:
+        """The keys that signed audit heads, newest first; at most 100."""
+        rows = await self._rest.rows(
+            "SELECT kid, public_key, retired_at IS NOT NULL FROM signer.audit_keys ORDER BY created_at DESC LIMIT 100"
+        )
+        return [StoredAuditKey(_bytes(kid).decode(), _bytes(key), retired == b"\x01") for kid, key, retired in rows]
+
+    async def add_audit_key(self, kid: str, public_key: bytes) -> None:
+        """Keep the key that signs audit heads from now on."""
+        await self._rest.rows("INSERT INTO signer.audit_keys (kid, public_key) VALUES ($1, $2)", kid, public_key)
+
+    async def audit_head(self, org_id: UUID) -> StoredAuditHead | None:
+        """The newest head signed for an organisation."""
+        rows = await self._rest.rows(
+            "SELECT position, integrity_hash FROM signer.audit_heads WHERE org_id = $1", org_id
+        )
+        return (
+            StoredAuditHead(int.from_bytes(_bytes(rows[0][0]), "big"), _bytes(rows[0][1]).decode()) if rows else None
+        )
+
+    async def advance_audit_head(self, org_id: UUID, position: int, integrity_hash: str) -> int | None:
+        """Record a head and return when (microseconds since 1970); None when it contradicts the newest."""
+        rows = await self._rest.rows(
+            "INSERT INTO signer.audit_heads AS newest (org_id, position, integrity_hash) "
+            "VALUES ($1, CAST($2 AS bigint), $3) ON CONFLICT (org_id) DO UPDATE "
+            "SET position = excluded.position, integrity_hash = excluded.integrity_hash, "
+            "signed_at = clock_timestamp() WHERE newest.position < excluded.position "
+            "OR (newest.position = excluded.position AND newest.integrity_hash = excluded.integrity_hash) "
+            "RETURNING CAST(extract(epoch FROM signed_at) * 1000000 AS bigint)",
+            org_id,
+            str(position),
+            integrity_hash,
+        )
+        return int.from_bytes(_bytes(rows[0][0]), "big") if rows else None
 
     def close(self) -> None:
         """Hang up."""

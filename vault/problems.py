@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError
-from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SignerError, SignerUnavailable
+from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SealBroken, SignerError, SignerUnavailable
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
 
@@ -129,6 +129,8 @@ async def _answer_signer(request: Request, error: Exception) -> Response:
         return render(bad_request("The value is not a valid private key"))
     if isinstance(error, ApprovalRefused):
         return render(conflict("The signer refused this approval; nothing was signed"))
+    if isinstance(error, SealBroken):
+        return render(conflict("A stored value was altered or moved and does not open"))
     log_unexpected(error, request.url.path)
     return render(Problem(500, "An unexpected error occurred"))
 

@@ -1,19 +1,24 @@
 """Rows of secrets and their versions. Every statement is indexed on (vault_id, path) or (secret_id, version)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Table, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, FromClause, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vault.schemas import Page
 from vault.secrets.models import Secret, SecretVersion
+from vault.secrets.ranges import Range
+from vault.vaults.models import Vault
 
 Row = Mapping[Any, Any]
 
 _SECRETS = cast(Table, Secret.__table__)
 _VERSIONS = cast(Table, SecretVersion.__table__)
+_VAULTS = cast(Table, Vault.__table__)
 
 _ENABLED = and_(
     _VERSIONS.c.secret_id == _SECRETS.c.id, _VERSIONS.c.disabled_at.is_(None), _VERSIONS.c.deleted_at.is_(None)
@@ -25,16 +30,43 @@ _NEWEST = (
     .limit(1)
     .lateral("newest")
 )
-_CURRENT = (
-    select(
+
+
+def _with_secret(version: FromClause) -> list[ColumnElement[Any]]:
+    """What a reader needs of a version and its secret."""
+    return [
         _SECRETS.c.id.label("secret_id"),
         _SECRETS.c.path,
         _SECRETS.c.deleted_at.label("secret_deleted_at"),
-        *(column for column in _NEWEST.c if column.name != "deleted_at"),
-        and_(_NEWEST.c.expires_at.is_not(None), _NEWEST.c.expires_at <= func.clock_timestamp()).label("is_expired"),
-    )
-    .select_from(_SECRETS)
-    .outerjoin(_NEWEST, text("true"))
+        *(column for column in version.c if column.name != "secret_id"),
+        and_(version.c.expires_at.is_not(None), version.c.expires_at <= func.clock_timestamp()).label("is_expired"),
+    ]
+
+
+_CURRENT = select(*_with_secret(_NEWEST)).select_from(_SECRETS).outerjoin(_NEWEST, text("true"))
+
+# Disjoint stretches of the path order, one index walk each, and no further than the page; a path without an enabled
+# version is not listed. LATERAL twice, and no more to plan: the walk must never become a scan and a sort.
+_PATHS = text(
+    """
+    SELECT found.path
+    FROM unnest(CAST(:lows AS text[]), CAST(:highs AS text[])) WITH ORDINALITY AS wanted(low, high, place)
+    CROSS JOIN LATERAL (
+        SELECT s.path
+        FROM secrets s
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM secret_versions
+            WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
+            ORDER BY version DESC LIMIT 1
+        ) enabled
+        WHERE s.vault_id = :vault_id AND s.deleted_at IS NULL
+          AND s.path >= wanted.low COLLATE "C" AND s.path < wanted.high COLLATE "C" AND s.path > :after
+        ORDER BY s.path
+        LIMIT :most
+    ) found
+    ORDER BY wanted.place, found.path
+    LIMIT :limit OFFSET :offset
+    """
 )
 
 
@@ -44,20 +76,67 @@ async def current(transaction: AsyncConnection, vault_id: UUID, path: str) -> Ro
     return (await transaction.execute(query)).mappings().one_or_none()
 
 
-async def paths(
-    transaction: AsyncConnection, vault_id: UUID, *, prefix: str, after: str, limit: int
-) -> Sequence[str]:
-    """Live paths that begin with `prefix`, in byte order, behind `after`."""
-    query = select(_SECRETS.c.path).where(
-        _SECRETS.c.vault_id == vault_id,
-        _SECRETS.c.deleted_at.is_(None),
-        _SECRETS.c.path > after,
-        # in byte order exactly the paths that begin with the prefix, since no path holds a `~`
-        _SECRETS.c.path >= prefix,
-        _SECRETS.c.path < prefix + "~",
+async def version_of(transaction: AsyncConnection, vault_id: UUID, path: str, version: int) -> Row | None:
+    """The secret at a path with one version of it, in whatever state (its columns are null when unknown)."""
+    query = (
+        select(*_with_secret(_VERSIONS))
+        .select_from(_SECRETS)
+        .outerjoin(_VERSIONS, and_(_VERSIONS.c.secret_id == _SECRETS.c.id, _VERSIONS.c.version == version))
+        .where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path)
     )
-    found = await transaction.execute(query.order_by(_SECRETS.c.path).limit(limit))
+    return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def lookup(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
+    """The row of a path, deleted or not."""
+    query = select(_SECRETS).where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path)
+    return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def lock(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
+    """The same, and nobody else writes at the path until the transaction ends."""
+    query = select(_SECRETS).where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path).with_for_update()
+    return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def paths(
+    transaction: AsyncConnection,
+    vault_id: UUID,
+    within: Sequence[Range],
+    *,
+    after: str = "",
+    limit: int,
+    offset: int = 0,
+) -> Sequence[str]:
+    """Live paths with an enabled version inside disjoint, ordered ranges, in byte order, behind `after`."""
+    if not within:
+        return []
+    found = await transaction.execute(
+        _PATHS,
+        {
+            "lows": [each.low for each in within],
+            "highs": [each.high for each in within],
+            "vault_id": vault_id,
+            "after": after,
+            "most": limit + offset,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
     return found.scalars().all()
+
+
+async def versions(transaction: AsyncConnection, secret_id: UUID, page: Page) -> Sequence[Row]:
+    """A page of a secret's versions, newest first, without what was deleted before a revival."""
+    query = select(_VERSIONS).where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
+    query = query.order_by(_VERSIONS.c.version.desc()).limit(page.limit).offset(page.offset)
+    return (await transaction.execute(query)).mappings().all()
+
+
+async def newest(transaction: AsyncConnection, secret_id: UUID) -> Row | None:
+    """The newest version that was not deleted, disabled and expired ones included."""
+    found = await versions(transaction, secret_id, Page(1, 0))
+    return found[0] if found else None
 
 
 async def current_of(transaction: AsyncConnection, vault_id: UUID, chosen: Sequence[str]) -> Sequence[Row]:
@@ -115,19 +194,53 @@ async def charge_read(transaction: AsyncConnection, secret_id: UUID, version: in
     return found.rowcount == 1
 
 
+async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -> bool:
+    """Take a version out of service; False when it was already."""
+    found = await transaction.execute(
+        update(_VERSIONS)
+        .where(
+            _VERSIONS.c.secret_id == secret_id,
+            _VERSIONS.c.version == version,
+            _VERSIONS.c.disabled_at.is_(None),
+            _VERSIONS.c.deleted_at.is_(None),
+        )
+        .values(disabled_at=func.clock_timestamp())
+    )
+    return found.rowcount == 1
+
+
 async def remove(transaction: AsyncConnection, vault_id: UUID, path: str) -> UUID | None:
-    """Mark the secret at a path and all its versions as deleted; None when no live one is there."""
+    """Mark the secret at a path and all its versions as deleted at one moment; None when no live one is there."""
     found = await transaction.execute(
         update(_SECRETS)
         .where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path, _SECRETS.c.deleted_at.is_(None))
         .values(deleted_at=func.clock_timestamp())
-        .returning(_SECRETS.c.id)
+        .returning(_SECRETS.c.id, _SECRETS.c.deleted_at)
     )
-    secret_id: UUID | None = found.scalar_one_or_none()
-    if secret_id is not None:
-        await transaction.execute(
-            update(_VERSIONS)
-            .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
-            .values(deleted_at=func.clock_timestamp())
-        )
-    return secret_id
+    row = found.one_or_none()
+    if row is None:
+        return None
+    secret_id, moment = row
+    await transaction.execute(
+        update(_VERSIONS)
+        .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
+        .values(deleted_at=moment)
+    )
+    return cast(UUID, secret_id)
+
+
+async def restore(transaction: AsyncConnection, secret_id: UUID, moment: datetime) -> int:
+    """Undo the deletion of that moment, on a locked secret; says how many versions it brought back."""
+    await transaction.execute(update(_SECRETS).where(_SECRETS.c.id == secret_id).values(deleted_at=None))
+    found = await transaction.execute(
+        update(_VERSIONS)
+        .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at == moment)
+        .values(deleted_at=None)
+    )
+    return found.rowcount
+
+
+async def hold_vault(transaction: AsyncConnection, vault_id: UUID) -> Row | None:
+    """A live vault's row, with the fingerprint of its customer's key, kept as it is until the transaction ends."""
+    query = select(_VAULTS).where(_VAULTS.c.id == vault_id, _VAULTS.c.deleted_at.is_(None))
+    return (await transaction.execute(query.with_for_update(read=True))).mappings().one_or_none()

@@ -1,29 +1,34 @@
-"""/v1/vaults/{vault_id}/secrets and secret-generate.
+"""/v1/vaults/{vault_id}/secrets and its siblings secret-versions, -version, -rotate, -restore, -generate.
 
-A path reaches us decoded, whether the client sent its slashes raw, as %2F or encoded each segment by itself.
+A path reaches us decoded, whether the client sent its slashes raw, as %2F or encoded each segment by itself. Where
+a version follows it, that is the last segment.
 """
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
 from vault.schemas import PageQuery
-from vault.secrets import service
+from vault.secrets import listing, read, remove, rotate, versions, write
 from vault.secrets.paths import MAX_LENGTH, PREFIX
 from vault.secrets.schemas import (
+    MAX_INT32,
     GenerateKeyRequest,
     PutSecretRequest,
+    RotateSecretRequest,
     SecretCreatedResponse,
     SecretListResponse,
     SecretResponse,
+    SecretVersionListResponse,
 )
 
 router = APIRouter(prefix="/v1/vaults/{vault_id}", tags=["Secrets"])
 
 ContextDep = Annotated[Context, Depends(context_of)]
+Version = Annotated[int, Path(ge=1, le=MAX_INT32)]
 
 
 @router.get("/secrets")
@@ -35,7 +40,7 @@ async def list_secrets(
     prefix: Annotated[str, Query(max_length=MAX_LENGTH, pattern=PREFIX)] = "",
 ) -> SecretListResponse:
     """List what the caller may read, by path, without values; `prefix` is a plain string prefix."""
-    found = await service.list_secrets(context, caller, vault_id, prefix=prefix, page=page)
+    found = await listing.list_secrets(context, caller, vault_id, prefix=prefix, page=page)
     return SecretListResponse(secrets=found)
 
 
@@ -44,7 +49,7 @@ async def put_secret(
     vault_id: UUID, path: str, body: PutSecretRequest, caller: AnyCaller, context: ContextDep
 ) -> SecretCreatedResponse:
     """Store a new version of a secret; the answer holds no value."""
-    return await service.put_secret(context, caller, vault_id, path, body)
+    return await write.put_secret(context, caller, vault_id, path, body)
 
 
 @router.get("/secrets/{path:path}")
@@ -52,15 +57,14 @@ async def get_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, response: Response
 ) -> SecretResponse:
     """Read the newest version of a secret."""
-    found = await service.get_secret(context, caller, vault_id, path)
     response.headers["Cache-Control"] = "no-store"
-    return found
+    return await read.get_secret(context, caller, vault_id, path)
 
 
 @router.delete("/secrets/{path:path}", status_code=204)
 async def delete_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
     """Delete a secret with all its versions."""
-    await service.delete_secret(context, caller, vault_id, path)
+    await remove.delete_secret(context, caller, vault_id, path)
 
 
 @router.post("/secret-generate/{path:path}", status_code=201)
@@ -72,4 +76,46 @@ async def generate_key(
     body: GenerateKeyRequest | None = None,
 ) -> SecretCreatedResponse:
     """Generate a signing key inside the HSM; its address is in the metadata, its value nowhere."""
-    return await service.generate_key(context, caller, vault_id, path, body or GenerateKeyRequest())
+    return await write.generate_key(context, caller, vault_id, path, body or GenerateKeyRequest())
+
+
+@router.get("/secret-versions/{path:path}")
+async def list_secret_versions(
+    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, page: PageQuery
+) -> SecretVersionListResponse:
+    """List the versions of a secret, newest first, without values; no read is charged."""
+    return SecretVersionListResponse(
+        versions=await versions.list_versions(context, caller, vault_id, path, page=page)
+    )
+
+
+@router.get("/secret-version/{path:path}/{version}")
+async def get_secret_version(
+    vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep, response: Response
+) -> SecretResponse:
+    """Read one version of a secret."""
+    response.headers["Cache-Control"] = "no-store"
+    return await read.get_secret(context, caller, vault_id, path, version)
+
+
+@router.post("/secret-version/{path:path}/{version}/disable", status_code=204)
+@router.post("/secret-version-disable/{path:path}/{version}", status_code=204, name="disable_secret_version_alias")
+async def disable_secret_version(
+    vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep
+) -> None:
+    """Take one version out of service for good; both forms of the URL are in use."""
+    await versions.disable_version(context, caller, vault_id, path, version)
+
+
+@router.post("/secret-rotate/{path:path}", status_code=201)
+async def rotate_secret(
+    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, body: RotateSecretRequest | None = None
+) -> SecretCreatedResponse:
+    """Replace a secret's value by a new version, random unless given; the answer holds no value."""
+    return await rotate.rotate_secret(context, caller, vault_id, path, body or RotateSecretRequest())
+
+
+@router.post("/secret-restore/{path:path}", status_code=204)
+async def restore_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
+    """Undo the deletion of a secret; for people who manage the vault."""
+    await remove.restore_secret(context, caller, vault_id, path)

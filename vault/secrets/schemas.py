@@ -1,11 +1,12 @@
 """Wire forms of secrets. Only `SecretResponse` has a value, and no repr shows it."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from vault.schemas import NullIsDefault, Reply, StrictModel, Timestamp
+from vault.secrets.random_value import MAX_RANDOM, MIN_RANDOM, Charset
 from vault.secrets.types import TYPES
 
 MAX_INT32 = 2**31 - 1
@@ -18,18 +19,16 @@ def _bounded(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return value
 
 
-class PutSecretRequest(StrictModel):
-    """A new version of a secret. `secret_type` is some clients' spelling of `type`."""
+class _Version(StrictModel):
+    """What may be said of any new version. `secret_type` is some clients' spelling of `type`."""
 
-    value: str = Field(repr=False)
     type: str | None = None
     secret_type: str | None = None
-    metadata: Annotated[dict[str, Any], NullIsDefault] = Field(default_factory=dict)
     expires_at: Timestamp | None = None
     rotation_policy: dict[str, Any] | None = None
     max_access_count: Annotated[int, Field(ge=0, le=MAX_INT32)] | None = None
 
-    _bounds = field_validator("metadata", "rotation_policy")(_bounded)
+    _bounds = field_validator("metadata", "rotation_policy", check_fields=False)(_bounded)
 
     @field_validator("type", "secret_type")
     @classmethod
@@ -39,7 +38,7 @@ class PutSecretRequest(StrictModel):
         return name
 
     @model_validator(mode="after")
-    def _one_type(self) -> "PutSecretRequest":
+    def _one_type(self) -> Self:
         if self.type is not None and self.secret_type is not None and self.type != self.secret_type:
             raise ValueError("type and secret_type differ; send one of them")
         return self
@@ -48,6 +47,25 @@ class PutSecretRequest(StrictModel):
     def named_type(self) -> str | None:
         """The type the body names, in whichever spelling; None when it names none."""
         return self.type if self.type is not None else self.secret_type
+
+
+class PutSecretRequest(_Version):
+    """A new version of a secret."""
+
+    value: str = Field(repr=False)
+    metadata: Annotated[dict[str, Any], NullIsDefault] = Field(default_factory=dict)
+
+
+class RotateSecretRequest(_Version):
+    """The next version of a secret: `value`, or else a random one of `length` characters out of `charset`.
+
+    Type, metadata and rotation policy stay as they are unless given; expiry and read limit are of one version.
+    """
+
+    value: str | None = Field(default=None, repr=False)
+    length: Annotated[int, NullIsDefault] = Field(default=32, ge=MIN_RANDOM, le=MAX_RANDOM)
+    charset: Annotated[Charset, NullIsDefault] = "hex"
+    metadata: dict[str, Any] | None = None
 
 
 class GenerateKeyRequest(StrictModel):
@@ -67,7 +85,10 @@ class GenerateKeyRequest(StrictModel):
 
 
 class SecretMetadataResponse(Reply):
-    """A secret without its value; metadata of a signing key also says its `address`."""
+    """A version of a secret without its value; metadata of a signing key also says its `address`.
+
+    `is_disabled` and `cmek_encrypted` (its owner encrypted it and has to decrypt it) are there only when true.
+    """
 
     id: str
     path: str
@@ -76,6 +97,8 @@ class SecretMetadataResponse(Reply):
     metadata: dict[str, Any]
     created_at: Timestamp
     expires_at: Timestamp | None
+    is_disabled: bool | None = None
+    cmek_encrypted: bool | None = None
 
 
 class SecretCreatedResponse(SecretMetadataResponse):
@@ -93,3 +116,9 @@ class SecretListResponse(Reply):
     """A page of secrets by path, newest version each."""
 
     secrets: list[SecretMetadataResponse]
+
+
+class SecretVersionListResponse(Reply):
+    """A page of a secret's versions, newest first."""
+
+    versions: list[SecretMetadataResponse]

@@ -1,0 +1,53 @@
+"""Delete a secret, softly, and undo that."""
+
+from uuid import UUID
+
+from vault.audit.write import write_for
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import conflict, forbidden
+from vault.policies.access import load_access
+from vault.secrets import absent, repository
+from vault.secrets.paths import check_path
+
+
+async def delete_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:
+    """Delete all versions (softly); a signing key at the path is not found for signing any more."""
+    check_path(path)
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+        access.require(path, "write")
+        secret_id = await repository.remove(transaction, vault_id, path)
+        if secret_id is None:
+            there = await repository.current(transaction, vault_id, path)
+            raise absent.missing(path) if there is None else absent.deleted(path)
+        await write_for(transaction, caller, "secret.delete", "secret", secret_id, vault_id=str(vault_id), path=path)
+
+
+async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:
+    """Bring back the versions that the last deletion took; 403 unless a human who manages the vault asks.
+
+    Versions deleted before an earlier revival stay deleted. 404 when never there, 409 when not deleted.
+    """
+    check_path(path)
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+        access.require_manager()
+        if caller.is_agent:
+            raise forbidden("Only a human may restore a secret; agents have no access")
+        there = await repository.lock(transaction, vault_id, path)
+        if there is None:
+            raise absent.missing(path)
+        if there["deleted_at"] is None:
+            raise conflict(f"The secret at {path} is not deleted")
+        versions = await repository.restore(transaction, there["id"], there["deleted_at"])
+        await write_for(
+            transaction,
+            caller,
+            "secret.restore",
+            "secret",
+            there["id"],
+            vault_id=str(vault_id),
+            path=path,
+            versions=versions,
+        )

@@ -1,0 +1,196 @@
+"""Store a value or have a signing key made in place, as a new version with its audit row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chains.addresses import format_address
+from signer.client import SignerClient
+from vault.audit.write import write_for
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import bad_request, conflict, not_found
+from vault.policies.access import load_access
+from vault.secrets import repository
+from vault.secrets.context import seal_context
+from vault.secrets.paths import check_path
+from vault.secrets.repository import Row
+from vault.secrets.schemas import GenerateKeyRequest, PutSecretRequest, SecretCreatedResponse
+from vault.secrets.shown import metadata_of
+from vault.secrets.types import GENERIC, PRIVATE_KEY, is_broken_key, parse_signing_key
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a version is written; `context` binds the sealed value to it.
+
+    `cmek_fingerprint` names the customer's key that values for this vault come encrypted under, if they do.
+    """
+
+    vault_id: UUID
+    path: str
+    secret_id: UUID
+    version: int
+    cmek_fingerprint: str | None
+
+    @property
+    def context(self) -> bytes:
+        """The associated data of the seal."""
+        return seal_context(self.vault_id, self.path, self.version)
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """What a caller wants stored."""
+
+    type: str
+    value: str = field(repr=False)
+    metadata: dict[str, Any]
+    expires_at: datetime | None
+    rotation_policy: dict[str, Any] | None
+    max_access_count: int | None
+
+
+async def put_secret(
+    context: Context, caller: Caller, vault_id: UUID, path: str, body: PutSecretRequest
+) -> SecretCreatedResponse:
+    """Store a new version. A private key that fits secp256k1 goes behind the HSM instead of being sealed."""
+    check_path(path)
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+        access.require(path, "write")
+        place = await take_place(transaction, vault_id, path)
+        wanted = NewVersion(
+            type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
+            value=body.value,
+            metadata=body.metadata,
+            expires_at=body.expires_at,
+            rotation_policy=body.rotation_policy,
+            max_access_count=body.max_access_count,
+        )
+        row = await store(transaction, context.signer, caller, place, wanted)
+    return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+
+
+async def generate_key(
+    context: Context, caller: Caller, vault_id: UUID, path: str, body: GenerateKeyRequest
+) -> SecretCreatedResponse:
+    """Generate a signing key in the HSM for this path; 409 when something is there, so that no key is displaced."""
+    check_path(path)
+    async with context.database.begin() as transaction:
+        access = await load_access(transaction, caller, vault_id)
+        access.require(path, "write")
+        place = await take_place(transaction, vault_id, path)
+        # looked at under the path's lock; the rollback undoes the version number taken
+        there = await repository.current(transaction, vault_id, path)
+        if there is not None and there["version"] is not None:
+            raise conflict(f"There is a secret at {path} already; delete it first or choose another path")
+        key = await context.signer.generate_key(uuid4())
+        row = await _write_version(
+            transaction,
+            caller,
+            place,
+            type=PRIVATE_KEY,
+            metadata=body.metadata,
+            expires_at=body.expires_at,
+            key_id=key.key_id,
+            address=key.address,
+        )
+    return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+
+
+async def take_place(transaction: AsyncConnection, vault_id: UUID, path: str) -> Place:
+    """The place of the next version, which nobody else gets; 404 when the vault was deleted meanwhile.
+
+    Locks the path: concurrent writers get consecutive versions, and the version is bound into the seal. Holds the
+    vault's customer key first, so that no rotation of it goes by between this look and the commit.
+    """
+    vault = await repository.hold_vault(transaction, vault_id)
+    if vault is None:
+        raise not_found("Vault not found")
+    secret_id, version = await repository.next_version(transaction, vault_id, path)
+    return Place(vault_id, path, secret_id, version, vault["cmek_fingerprint"])
+
+
+async def store(
+    transaction: AsyncConnection, signer: SignerClient, caller: Caller, place: Place, wanted: NewVersion
+) -> Row:
+    """Protect the value and write its version; 400 for a broken key, 409 when it would displace a signing key."""
+    if place.cmek_fingerprint is None:
+        content = await _protect(signer, place, wanted)
+    else:
+        # encrypted by its owner: it looks like nothing, so nothing is looked for
+        content = {**await _seal(signer, place, wanted), "cmek_fingerprint": place.cmek_fingerprint}
+    await _keep_signing_key(transaction, place, content)
+    return await _write_version(
+        transaction,
+        caller,
+        place,
+        type=wanted.type,
+        metadata=wanted.metadata,
+        expires_at=wanted.expires_at,
+        rotation_policy=wanted.rotation_policy,
+        # 0 is unlimited, like none at all
+        max_access_count=wanted.max_access_count or None,
+        **content,
+    )
+
+
+async def _keep_signing_key(transaction: AsyncConnection, place: Place, content: Mapping[str, Any]) -> None:
+    """409 when something that cannot sign would take the place of a signing key: a slip that stops a wallet."""
+    there = await repository.current(transaction, place.vault_id, place.path)
+    if there is not None and there["key_id"] is not None and "key_id" not in content:
+        raise conflict(f"There is a signing key at {place.path}; delete it first to store something else there")
+
+
+async def _protect(signer: SignerClient, place: Place, wanted: NewVersion) -> dict[str, Any]:
+    """The columns that stand for the value: a key reference, a sealed value, or (asked for) both."""
+    if wanted.type != PRIVATE_KEY:
+        return await _seal(signer, place, wanted)
+    if is_broken_key(wanted.value):
+        raise bad_request("value: looks like a private key, but is none: 64 hex digits (0x optional), 1 to n-1")
+    key_bytes = parse_signing_key(wanted.value)
+    if key_bytes is None:
+        return await _seal(signer, place, wanted)
+    key = await signer.import_key(uuid4(), key_bytes)
+    columns: dict[str, Any] = {"key_id": key.key_id, "address": key.address}
+    columns["exportable"] = wanted.metadata.get("exportable") is True
+    return {**columns, **await _seal(signer, place, wanted)} if columns["exportable"] else columns
+
+
+async def _seal(signer: SignerClient, place: Place, wanted: NewVersion) -> dict[str, Any]:
+    return {"sealed": await signer.seal(place.vault_id, place.context, wanted.value.encode())}
+
+
+async def _write_version(
+    transaction: AsyncConnection, caller: Caller, place: Place, *, metadata: dict[str, Any], **columns: Any
+) -> Row:
+    """Insert the version and its audit row."""
+    row = await repository.add_version(
+        transaction,
+        {
+            "secret_id": place.secret_id,
+            "version": place.version,
+            "metadata": metadata,
+            "created_by": caller.id,
+            "created_by_type": caller.kind,
+            **columns,
+        },
+    )
+    await write_for(
+        transaction,
+        caller,
+        "secret.write",
+        "secret",
+        place.secret_id,
+        vault_id=str(place.vault_id),
+        path=place.path,
+        version=place.version,
+        type=row["type"],
+        **({} if row["address"] is None else {"address": format_address(bytes(row["address"]))}),
+    )
+    return row

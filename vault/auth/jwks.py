@@ -4,7 +4,6 @@ Which issuers count is the operator's choice alone; a token never says where its
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import jwt
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -167,8 +167,9 @@ async def _fetch(url: str) -> dict[str, Any]:
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     raise _FetchError
-        document = json.loads(body)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RecursionError):
+        # bounds its depth by itself, whatever the interpreter's limit is
+        document = orjson.loads(body)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
         raise _FetchError from None
     if not isinstance(document, dict):
         raise _FetchError

@@ -27,9 +27,8 @@ def ensure_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, st
     for role in (OWNER, APP, SIGNER):
         name = sql.Identifier(role)
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
-            connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT").format(name)
-            )
+            # inheriting, because before version 16 a database's owner may create in `public` by inheritance only
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").format(name))
         # only the verifier crosses the wire, so no log of the server can hold the password
         verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier.decode())))

@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 from anvil.chain import check_port, find_binary
-from talon.children import Children, Urls, choose_identities
+from talon.children import ANVIL_CHAIN_ID, Children, Urls, choose_identities
 from talon.layout import Layout, own
 from talon.migrate import upgrade
 from talon.postgres import EmbeddedPostgres
@@ -188,7 +189,12 @@ class Supervisor:
     def _migrate(self, urls: Urls) -> None:
         app, signer = make_url(urls.app).username, make_url(urls.signer).username
         separate = urls.app != urls.owner
-        upgrade(urls.owner, app if separate else None, signer if separate else None)
+        try:
+            upgrade(urls.owner, app if separate else None, signer if separate else None)
+        except DBAPIError as error:
+            # the server's own words; the statement and the URL stay out
+            said = str(error.orig).strip().splitlines() or ["no reason given"]
+            raise SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)") from error
 
     async def _populate(self, urls: Urls) -> None:
         """The first human and the default chains; both leave alone what is there already."""
@@ -203,7 +209,10 @@ class Supervisor:
         created = await create_first_user(database, settings.admin_email, password)
         async with database.begin() as connection:
             url = f"http://127.0.0.1:{settings.anvil_port}" if settings.anvil_port else None
-            await seed_chains(connection, with_anvil=url is not None, anvil_rpc_url=url)
+            # the operator's own, if he names one
+            await seed_chains(
+                connection, with_anvil=url is not None or ANVIL_CHAIN_ID in settings.rpc_urls, anvil_rpc_url=url
+            )
         await database.close()
         if created and settings.admin_password is not None and len(settings.admin_password) < MIN_ADMIN_PASSWORD:
             self.say("warning: TALON_ADMIN_PASSWORD is short; change it before others reach this port")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -41,8 +41,18 @@ def _unprivileged() -> list[str]:
 class Postgres:
     """A running server; `url(name)` is a SQLAlchemy URL."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        binaries: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Other binaries (with what they need in their environment) and further settings, if given."""
         self._directory = directory
+        self._binaries = binaries or _binaries()
+        self._settings = {"listen_addresses": "", "fsync": "off", "max_connections": "200"} | dict(settings or {})
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str) -> str:
@@ -61,7 +71,7 @@ class Postgres:
         data = self._directory / "data"
         if not data.exists():
             command = [
-                _binaries() / "initdb",
+                self._binaries / "initdb",
                 "-D",
                 data,
                 "-U",
@@ -72,19 +82,36 @@ class Postgres:
                 "UTF8",
                 "--no-locale",
             ]
-            subprocess.run([*_unprivileged(), *command, "--no-sync"], check=True, capture_output=True, timeout=60)
-        settings = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]
+            subprocess.run(
+                [*_unprivileged(), *command, "--no-sync"],
+                check=True,
+                capture_output=True,
+                timeout=60,
+                env=self._environment,
+            )
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         prefix = ["setpriv", "--pdeathsig", "INT"]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, *_unprivileged(), _binaries() / "postgres", "-D", data, "-k", self._directory, *settings],
+                [
+                    *prefix,
+                    *_unprivileged(),
+                    self._binaries / "postgres",
+                    "-D",
+                    data,
+                    "-k",
+                    self._directory,
+                    *settings,
+                ],
                 stdout=log,
                 stderr=log,
+                env=self._environment,
             )
         deadline = time.monotonic() + START_DEADLINE_S
         while True:
             try:
-                psycopg.connect(host=str(self._directory), user="postgres", dbname="postgres").close()
+                port = int(self._settings.get("port", "5432"))
+                psycopg.connect(host=str(self._directory), port=port, user="postgres", dbname="postgres").close()
                 return
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:

@@ -20,11 +20,12 @@ class AuditEvent(Base):
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        Index("ix_audit_events_org_id_sequence", "org_id", "sequence"),
-        Index("ix_audit_events_org_id_actor_id_sequence", "org_id", "actor_id", "sequence"),
-        Index("ix_audit_events_org_id_resource_id_sequence", "org_id", "resource_id", "sequence"),
-        Index("ix_audit_events_org_id_action_sequence", "org_id", "action", "sequence"),
-        Index("ix_audit_events_org_id_created_at", "org_id", "created_at"),
+        # every filter, with or without a time range, is one stretch of one index, newest first
+        Index("ix_audit_events_org_id_created_at", "org_id", "created_at", "sequence"),
+        Index("ix_audit_events_org_id_actor_id_created_at", "org_id", "actor_id", "created_at", "sequence"),
+        Index("ix_audit_events_org_id_actor_type_created_at", "org_id", "actor_type", "created_at", "sequence"),
+        Index("ix_audit_events_org_id_resource_id_created_at", "org_id", "resource_id", "created_at", "sequence"),
+        Index("ix_audit_events_org_id_action_created_at", "org_id", "action", "created_at", "sequence"),
     )
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)

@@ -70,7 +70,7 @@ async def _seal_batch(connection: AsyncConnection) -> Batch:
     if not rows:
         return Batch(0, 0)
     # an event has one place, whoever put it into the queue once more
-    events = [event_of(row) for row in rows if not row["sealed"]]
+    events = [event_of(dict(row)) for row in rows if not row["sealed"]]
     if events:
         await connection.execute(_APPEND, _columns(events, await _last_seals(connection, events)))
     await connection.execute(_DONE, {"ids": [row["id"] for row in rows]})

@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import structlog
 from sqlalchemy import Table, bindparam, insert, select
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.audit.models import AuditEvent, AuditPending
 from vault.auth.caller import Caller
+from vault.errors import unavailable
+
+log = structlog.get_logger(__name__)
 
 # the tables, not the models: the ORM's way to the same statement costs three times as much
 _EVENTS, _PENDING = cast(Table, AuditEvent.__table__), cast(Table, AuditPending.__table__)
@@ -38,21 +43,28 @@ async def write(
     details: Mapping[str, Any] | None = None,
     ip_address: str | None = None,
 ) -> None:
-    """Insert one event (`action` is noun.verb, as `secret.read`); raises what the database raises."""
-    await transaction.execute(
-        _INSERT,
-        {
-            "id": uuid4(),
-            "org_id": org_id,
-            "actor_type": actor_type,
-            "actor_id": actor_id,
-            "action": action,
-            "resource_type": resource_type,
-            "resource_id": str(resource_id),
-            "details": dict(details or {}),
-            "ip_address": ip_address,
-        },
-    )
+    """Insert one event (`action` is noun.verb, as `secret.read`).
+
+    503 when the database takes no events: the transaction is lost then, and with it the effect.
+    """
+    event = {
+        "id": uuid4(),
+        "org_id": org_id,
+        "actor_type": actor_type,
+        "actor_id": actor_id,
+        "action": action,
+        "resource_type": resource_type,
+        "resource_id": str(resource_id),
+        "details": dict(details or {}),
+        "ip_address": ip_address,
+    }
+    try:
+        await transaction.execute(_INSERT, event)
+    except OperationalError:
+        raise  # the database itself is away or busy, which has an answer of its own
+    except DBAPIError as error:
+        log.error("the audit log cannot be written", error=type(error.orig).__name__, action=action)
+        raise unavailable("The audit log cannot be written; nothing was done") from None
 
 
 async def write_for(

@@ -160,6 +160,7 @@ def upgrade() -> None:
         sa.Column("processed", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failed", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("cursor", sa.Text(collation="C"), server_default="", nullable=False),
+        sa.Column("cursor_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=False),
         sa.Column(
@@ -269,10 +270,36 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+    op.drop_index(op.f("ix_audit_events_org_id_actor_id_sequence"), table_name="audit_events")
+    op.drop_index(op.f("ix_audit_events_org_id_resource_id_sequence"), table_name="audit_events")
+    op.drop_index(op.f("ix_audit_events_org_id_sequence"), table_name="audit_events")
     op.create_index(
-        "ix_audit_events_org_id_action_sequence", "audit_events", ["org_id", "action", "sequence"], unique=False
+        "ix_audit_events_org_id_action_created_at",
+        "audit_events",
+        ["org_id", "action", "created_at", "sequence"],
+        unique=False,
     )
-    op.create_index("ix_audit_events_org_id_created_at", "audit_events", ["org_id", "created_at"], unique=False)
+    op.create_index(
+        "ix_audit_events_org_id_actor_id_created_at",
+        "audit_events",
+        ["org_id", "actor_id", "created_at", "sequence"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_audit_events_org_id_actor_type_created_at",
+        "audit_events",
+        ["org_id", "actor_type", "created_at", "sequence"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_audit_events_org_id_created_at", "audit_events", ["org_id", "created_at", "sequence"], unique=False
+    )
+    op.create_index(
+        "ix_audit_events_org_id_resource_id_created_at",
+        "audit_events",
+        ["org_id", "resource_id", "created_at", "sequence"],
+        unique=False,
+    )
     # what was written before waits for its seal like everything else
     op.execute("INSERT INTO audit_pending (event_id, sequence, org_id) SELECT id, sequence, org_id FROM audit_events")
     op.drop_column("audit_events", "prev_event_id")

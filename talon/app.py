@@ -29,6 +29,7 @@ from vault.metrics.middleware import CountRequests
 from vault.metrics.router import router as metrics
 from vault.networks.router import router as networks
 from vault.orgs.router import router as orgs
+from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
 from vault.vaults.router import router as vaults
@@ -42,6 +43,7 @@ ROUTERS = (
     vaults,
     secrets,
     policies,
+    access,
     networks,
     orgs,
     admin,

@@ -25,6 +25,7 @@ from vault.health.router import router as health
 from vault.networks.router import router as networks
 from vault.networks.service import seed_chains
 from vault.orgs.router import router as orgs
+from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
 from vault.vaults.router import router as vaults
@@ -63,7 +64,9 @@ async def context(database: Database, signer: SignerClient) -> AsyncIterator[Con
 
 @pytest.fixture(scope="session")
 def app(context: Context) -> FastAPI:
-    return make_app(context, (health, auth, agents, agent_keys_vault, vaults, secrets, policies, networks, orgs, admin))
+    return make_app(
+        context, (health, auth, agents, agent_keys_vault, vaults, secrets, policies, access, networks, orgs, admin)
+    )
 
 
 @pytest.fixture

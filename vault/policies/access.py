@@ -139,6 +139,7 @@ def vault_facts(row: Mapping[Any, Any]) -> VaultFacts:
 def grant_of(row: Mapping[Any, Any], caller: Caller) -> Grant:
     """The policy's columns of a row that was selected by this very caller as its principal."""
     return Grant(
+        id=row["policy_id"],
         vault_id=row["id"],
         principal_type=caller.kind,
         principal_id=caller.id,

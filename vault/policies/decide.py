@@ -15,6 +15,7 @@ from vault.policies.conditions import Conditions
 from vault.policies.glob import matches
 
 Permission = Literal["read", "write"]
+Outcome = Literal["match", "conditions", "permission", "pattern", "expired", "principal"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Grant:
     `conditions` is None when they cannot be read: such a grant never holds.
     """
 
+    id: UUID
     vault_id: UUID
     principal_type: str
     principal_id: UUID
@@ -45,9 +47,10 @@ class Grant:
 
 @dataclass(frozen=True)
 class Granted:
-    """Allowed, and by what."""
+    """Allowed, and by what; `grant` is the first policy that says so, when it is one."""
 
     by: Literal["creator", "policy"]
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,9 @@ def decide(
         return Refused("scopes", scope_detail(caller.scopes, path))
     if is_creator(caller, vault):
         return Granted("creator")
-    if any(covers(grant, caller, vault, path, permission, now) for grant in grants):
-        return Granted("policy")
+    for grant in grants:
+        if covers(grant, caller, vault, path, permission, now):
+            return Granted("policy", grant)
     return Refused("policy", f"No policy grants {permission} access to this path")
 
 
@@ -95,19 +99,39 @@ def is_creator(caller: Caller, vault: VaultFacts) -> bool:
 
 def is_live(grant: Grant, caller: Caller, vault: VaultFacts, now: datetime) -> bool:
     """Whether the grant speaks of this caller and vault and counts at this moment from this address."""
-    return (
-        grant.vault_id == vault.id
-        and grant.principal_type == caller.kind
-        and grant.principal_id == caller.id
-        and (grant.expires_at is None or grant.expires_at > now)
-        and grant.conditions is not None
-        and grant.conditions.hold(caller.ip_address, now)
-    )
+    return _speaks_of(grant, caller, vault) and not _is_expired(grant, now) and _conditions_hold(grant, caller, now)
 
 
 def covers(grant: Grant, caller: Caller, vault: VaultFacts, path: str, permission: Permission, now: datetime) -> bool:
     """Whether this one grant is live and gives `permission` on `path`."""
-    return permission in grant.permissions and is_live(grant, caller, vault, now) and matches(grant.pattern, path)
+    return judge(grant, caller, vault, path, permission, now) == "match"
+
+
+def judge(
+    grant: Grant, caller: Caller, vault: VaultFacts, path: str, permission: Permission, now: datetime
+) -> Outcome:
+    """What becomes of one grant: `match`, or the first reason why it does not grant this."""
+    if not _speaks_of(grant, caller, vault):
+        return "principal"
+    if _is_expired(grant, now):
+        return "expired"
+    if not matches(grant.pattern, path):
+        return "pattern"
+    if permission not in grant.permissions:
+        return "permission"
+    return "match" if _conditions_hold(grant, caller, now) else "conditions"
+
+
+def _speaks_of(grant: Grant, caller: Caller, vault: VaultFacts) -> bool:
+    return grant.vault_id == vault.id and grant.principal_type == caller.kind and grant.principal_id == caller.id
+
+
+def _is_expired(grant: Grant, now: datetime) -> bool:
+    return grant.expires_at is not None and grant.expires_at <= now
+
+
+def _conditions_hold(grant: Grant, caller: Caller, now: datetime) -> bool:
+    return grant.conditions is not None and grant.conditions.hold(caller.ip_address, now)
 
 
 def scope_detail(scopes: Sequence[str], path: str) -> str:

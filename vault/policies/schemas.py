@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, field_validator
 
 from vault.policies.conditions import ConditionsError, parse_conditions
+from vault.policies.decide import Outcome
 from vault.policies.glob import fault_of
 from vault.schemas import ExactModel, Identifier, Reply, Timestamp
+from vault.secrets.paths import MAX_LENGTH
 
 # delete is what some clients offer; it is stored, and deleting takes write
 PermissionName = Literal["read", "write", "delete"]
@@ -99,3 +101,43 @@ class PolicyListResponse(Reply):
     """A page of policies, oldest first."""
 
     policies: list[PolicyResponse]
+
+
+class AccessQuestion(BaseModel):
+    """May this principal do this? Without `ip` it calls from no known address, without `at` it calls now."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    principal_type: Literal["user", "agent"]
+    principal_id: Identifier
+    path: Annotated[str, Field(max_length=MAX_LENGTH)]
+    permission: Literal["read", "write"]
+    ip: IPvAnyAddress | None = None
+    at: Timestamp | None = None
+
+
+class DecidingPolicy(Reply):
+    """What the policy says that grants."""
+
+    pattern: str
+    permissions: list[str]
+    expires_at: Timestamp | None
+
+
+class ConsideredPolicy(Reply):
+    """One policy of the principal in this vault, and how far it came."""
+
+    policy_id: str
+    pattern: str
+    outcome: Outcome
+
+
+class AccessResponse(Reply):
+    """The answer, the step of the decision that gave it, and every policy looked at, the nearest first."""
+
+    allowed: bool
+    step: Literal["principal", "organisation", "binding", "scopes", "creator", "policy", "intents"]
+    detail: str
+    policy_id: str | None = None
+    policy: DecidingPolicy | None = None
+    considered: list[ConsideredPolicy]

@@ -19,6 +19,7 @@ BOT = Caller(kind="agent", id=AGENT, org_id=ORG, role=None, credential="jwt", ip
 OWNER = Caller(kind="user", id=uuid4(), org_id=ORG, role="owner", credential="jwt")
 CREATOR = Caller(kind="user", id=USER, org_id=ORG, role="member", credential="jwt")
 GRANT = Grant(
+    id=uuid4(),
     vault_id=VAULT,
     principal_type="agent",
     principal_id=AGENT,
@@ -92,7 +93,8 @@ def test_decision(
 ) -> None:
     decision = decide(caller, vault, grants, path, permission, NOW)
     if outcome.startswith("by "):
-        assert decision == Granted(outcome.removeprefix("by "))  # type: ignore[arg-type]  # the table holds text
+        assert isinstance(decision, Granted)
+        assert decision.by == outcome.removeprefix("by ")
     else:
         assert isinstance(decision, Refused)
         assert decision.step == outcome

@@ -126,7 +126,7 @@ class Operations:
         return {"version": await self.seals.rotate_vault_key(uuid_of(args, "vault_id"), _version(args))}
 
     async def rewrap(self, args: Args) -> Args:
-        """Seal under a newer key of the vault; one value a request, so that whatever is more urgent gets in between."""
+        """Seal under a newer key of the vault; one value a request, so that what is more urgent gets in between."""
         vault_id, context, sealed = uuid_of(args, "vault_id"), bytes_of(args, "context"), bytes_of(args, "sealed")
         return {"sealed": to_text(await self.seals.rewrap(vault_id, context, sealed, _version(args)))}
 

@@ -35,8 +35,24 @@ class Seals:
 
     async def create_vault_key(self, vault_id: UUID) -> None:
         """Make the vault's first key unless it has one."""
-        if await self._store.vault_key(vault_id) is not None:
-            return
+        if await self._store.vault_key(vault_id) is None:
+            await self._add_vault_key(vault_id, 1)
+
+    async def rotate_vault_key(self, vault_id: UUID, version: int) -> int:
+        """See to it that the vault has a key of this version; KeyNotFound unless it has the one before.
+
+        Asked again for the same version nothing happens. Returns the newest version, under which every signer
+        seals from now on. Older keys stay: they open what was sealed under them.
+        """
+        found = await self._store.vault_key(vault_id)
+        if found is None or not 1 < version <= found[0] + 1:
+            raise KeyNotFound("the vault has no key that this one could follow")
+        if version <= found[0]:
+            return found[0]
+        await self._add_vault_key(vault_id, version)
+        return version
+
+    async def _add_vault_key(self, vault_id: UUID, version: int) -> None:
         newborn = self._hsm.guarded(lambda: self._hsm.newborn_aes_key(_WRAPS))
         try:
             wrapped = self._hsm.guarded(lambda: self._hsm.wrap(self._hsm.roots.vault, newborn))
@@ -45,11 +61,14 @@ class Seals:
         # proven before it is relied on
         self._hsm.guarded(self._unwrap(wrapped).destroy)
         # another signer may have been faster: its key stands
-        await self._store.add_vault_key(vault_id, 1, wrapped)
+        await self._store.add_vault_key(vault_id, version, wrapped)
 
-    async def seal(self, vault_id: UUID, context: bytes, plaintext: bytes) -> bytes:
-        """Encrypt under a fresh data key of its own; KeyNotFound for a vault without a key."""
-        version, kek = await self._vault_key(vault_id, None)
+    async def seal(self, vault_id: UUID, context: bytes, plaintext: bytes, version: int | None = None) -> bytes:
+        """Encrypt under a fresh data key of its own; KeyNotFound for a vault without a key.
+
+        The newest is asked for every time, so that a rotation counts at once in every signer.
+        """
+        version, kek = await self._vault_key(vault_id, version)
         newborn = self._hsm.guarded(lambda: self._hsm.newborn_aes_key(_SEALS))
         try:
             wrapped = self._hsm.guarded(lambda: self._hsm.wrap(kek, newborn))
@@ -85,6 +104,16 @@ class Seals:
             if self._hsm.examine():
                 raise SealBroken("the secret was not sealed for this place, or was changed") from None
             raise SignerUnavailable(f"the HSM failed ({type(error).__name__})") from None
+
+    async def rewrap(self, vault_id: UUID, context: bytes, sealed: bytes, version: int) -> bytes:
+        """What was sealed under an older key, sealed under this one; as it is if that was done already.
+
+        The data key's wrapping is bound into the ciphertext's tag, so the value is sealed anew, with a fresh data
+        key; it never leaves this process. SealBroken when it does not open.
+        """
+        if len(sealed) >= HEADER_BYTES and int.from_bytes(sealed[1:5], "big") >= version:
+            return sealed
+        return await self.seal(vault_id, context, await self.open(vault_id, context, sealed), version)
 
     async def _vault_key(self, vault_id: UUID, version: int | None) -> tuple[int, Any]:
         if version is not None and (vault_id, version) in self._loaded:

@@ -189,6 +189,8 @@ class Server:
                     result = error
                 job.answer(result)
             self._check_hsm()
+            # work that waits for nothing would keep the loop to itself, and what came meanwhile may be more urgent
+            await asyncio.sleep(0)
 
     async def _refresh(self) -> None:
         while True:

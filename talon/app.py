@@ -24,6 +24,7 @@ from vault.auth.router import router as auth
 from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
+from vault.kek.router import router as vault_keys
 from vault.limits.middleware import RateLimit
 from vault.metrics.middleware import CountRequests
 from vault.metrics.router import router as metrics
@@ -41,6 +42,7 @@ ROUTERS = (
     agents,
     agent_keys_vault,
     vaults,
+    vault_keys,
     secrets,
     policies,
     access,

@@ -22,6 +22,7 @@ from talon.logging import configure
 from talon.migrate import verify_revision
 from vault.auth.send_mails import send_mails
 from vault.context import Context
+from vault.kek.rewrap import rewrap
 from vault.limits.purge import purge
 from vault.metrics.counts import share
 from vault.problems import log_unexpected
@@ -59,6 +60,7 @@ def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     return (
         Job("reconcile", 0.5, reconcile),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
+        Job("rewrap", 0.5, rewrap),
         Job("sweep", 30, sweep),
     )
 

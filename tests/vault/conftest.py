@@ -22,6 +22,7 @@ from vault.auth.router import router as auth
 from vault.context import Context, Options
 from vault.db import Database, metadata
 from vault.health.router import router as health
+from vault.kek.router import router as vault_keys
 from vault.networks.router import router as networks
 from vault.networks.service import seed_chains
 from vault.orgs.router import router as orgs
@@ -65,7 +66,7 @@ async def context(database: Database, signer: SignerClient) -> AsyncIterator[Con
 @pytest.fixture(scope="session")
 def app(context: Context) -> FastAPI:
     return make_app(
-        context, (health, auth, agents, agent_keys_vault, vaults, secrets, policies, access, networks, orgs, admin)
+        context, (health, auth, agents, agent_keys_vault, vaults, vault_keys, secrets, policies, access, networks, orgs, admin)
     )
 
 

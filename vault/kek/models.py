@@ -14,7 +14,7 @@ from vault.db import Base
 class KekRotation(Base):
     """Re-wrapping a vault's values under a new key of the HSM; the worker goes through the paths in byte order.
 
-    `cursor` is the last path that is done, so that a worker that died goes on where it stopped.
+    `cursor` and `cursor_version` are the last path and version that are done, so that another worker goes on there.
     """
 
     __tablename__ = "kek_rotations"
@@ -33,6 +33,7 @@ class KekRotation(Base):
     processed: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     failed: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     cursor: Mapped[str] = mapped_column(Text(collation="C"), default="", server_default="")
+    cursor_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())

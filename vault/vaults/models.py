@@ -11,7 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from vault.db import Base
 
-# the name of the vault of agents' identity keys, which nobody else may give
+# names that begin like this are the system's to give
+RESERVED_PREFIX = "__"
+# the name of the vault of agents' identity keys
 SYSTEM_NAME = "__agent-keys"
 
 

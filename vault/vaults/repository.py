@@ -20,7 +20,8 @@ _TABLE = cast(Table, Vault.__table__)
 # organisation.
 _OF_AGENT = text(
     """
-    SELECT v.id, v.name, v.description, v.created_by, v.created_by_type, v.created_at
+    SELECT v.id, v.name, v.description, v.created_by, v.created_by_type, v.created_at,
+           v.cmek_fingerprint
     FROM (
         SELECT vault_id AS id FROM policies
         WHERE principal_id = :agent_id AND principal_type = 'agent'
@@ -40,6 +41,24 @@ async def create(transaction: AsyncConnection, values: Mapping[str, Any]) -> Row
     """Insert a vault; IntegrityError on `uq_vaults_org_id_name` when a live one has the name."""
     found = await transaction.execute(insert(_TABLE).values(**values).returning(*_TABLE.c))
     return found.mappings().one()
+
+
+async def get(transaction: AsyncConnection, vault_id: UUID) -> Row | None:
+    """A live vault."""
+    query = select(_TABLE).where(_TABLE.c.id == vault_id, _TABLE.c.deleted_at.is_(None))
+    return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def lock(transaction: AsyncConnection, vault_id: UUID) -> Row | None:
+    """A live vault, kept from changes and from new secrets until the transaction ends."""
+    query = select(_TABLE).where(_TABLE.c.id == vault_id, _TABLE.c.deleted_at.is_(None))
+    return (await transaction.execute(query.with_for_update(key_share=True))).mappings().one_or_none()
+
+
+async def set_fingerprint(transaction: AsyncConnection, vault_id: UUID, fingerprint: str | None) -> Row:
+    """Name the key that clients encrypt with from now on (None: they do not)."""
+    statement = update(_TABLE).where(_TABLE.c.id == vault_id).values(cmek_fingerprint=fingerprint)
+    return (await transaction.execute(statement.returning(*_TABLE.c))).mappings().one()
 
 
 async def page_of_org(transaction: AsyncConnection, org_id: UUID, page: Page) -> Sequence[Row]:

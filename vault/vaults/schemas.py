@@ -19,7 +19,11 @@ class CreateVaultRequest(StrictModel):
 
 
 class VaultResponse(Reply):
-    """A vault; `created_by` is a bare id, its kind is beside it."""
+    """A vault; `created_by` is a bare id, its kind is beside it.
+
+    Where clients encrypt with a key of their own before they send, `cmek_enabled` is true and `cmek_fingerprint`
+    names the key; elsewhere both are left out.
+    """
 
     id: str
     name: str
@@ -27,6 +31,8 @@ class VaultResponse(Reply):
     created_by: str
     created_by_type: str
     created_at: Timestamp
+    cmek_enabled: bool | None = None
+    cmek_fingerprint: str | None = None
 
 
 class VaultListResponse(Reply):

@@ -14,7 +14,7 @@ from vault.policies import repository as policies
 from vault.policies.access import load_access
 from vault.schemas import Page
 from vault.vaults import repository
-from vault.vaults.models import SYSTEM_NAME
+from vault.vaults.models import RESERVED_PREFIX
 from vault.vaults.schemas import MAX_NAME_LENGTH, CreateVaultRequest, VaultResponse
 
 
@@ -26,8 +26,8 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
     name = body.name.strip()
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise bad_request(f"name: a vault's name has 1 to {MAX_NAME_LENGTH} characters")
-    if name == SYSTEM_NAME:
-        raise conflict(f"The name {name} is reserved for the vault of your agents' identity keys")
+    if name.startswith(RESERVED_PREFIX):
+        raise bad_request(f"name: names that begin with {RESERVED_PREFIX} are reserved for the system's own vaults")
     if body.mpc_custody is not None:
         raise bad_request("mpc_custody: not supported; this vault's keys are held by the HSM")
     vault_id = uuid4()
@@ -70,16 +70,11 @@ async def list_vaults(context: Context, caller: Caller, *, page: Page) -> list[V
 async def get_vault(context: Context, caller: Caller, vault_id: UUID) -> VaultResponse:
     """One vault; 404 when unknown or another organisation's, 403 for an agent without a policy on it."""
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-    access.require_visible()
-    return VaultResponse(
-        id=str(access.vault.id),
-        name=access.name,
-        description=access.description,
-        created_by=str(access.vault.created_by),
-        created_by_type=access.vault.created_by_type,
-        created_at=access.created_at,
-    )
+        (await load_access(transaction, caller, vault_id)).require_visible()
+        row = await repository.get(transaction, vault_id)
+    if row is None:
+        raise not_found("Vault not found")
+    return shown(row)
 
 
 async def delete_vault(context: Context, caller: Caller, vault_id: UUID) -> None:
@@ -103,4 +98,6 @@ def shown(row: Any) -> VaultResponse:
         created_by=str(row["created_by"]),
         created_by_type=row["created_by_type"],
         created_at=row["created_at"],
+        cmek_enabled=True if row["cmek_fingerprint"] is not None else None,
+        cmek_fingerprint=row["cmek_fingerprint"],
     )

@@ -161,6 +161,7 @@ def upgrade() -> None:
         sa.Column("failed", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("cursor", sa.Text(collation="C"), server_default="", nullable=False),
         sa.Column("cursor_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("cursor_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=False),
         sa.Column(

@@ -2,9 +2,12 @@
 
 import asyncio
 
+from sqlalchemy import text
+
 from tests.support.vault_api import Tenant
 
 FINGERPRINT = "ab" * 32
+SWITCH = text("UPDATE vaults SET cmek_fingerprint = :f WHERE id = :id")
 
 
 async def switch(tenant: Tenant, vault_id: str, fingerprint: str | None) -> None:
@@ -76,9 +79,7 @@ async def test_a_key_is_still_born_in_the_hsm(tenant: Tenant) -> None:
 async def test_a_write_waits_for_a_change_of_the_key(tenant: Tenant) -> None:
     vault_id = await tenant.vault()
     async with tenant.database.begin() as changing:
-        await changing.exec_driver_sql(
-            f"UPDATE vaults SET cmek_fingerprint = '{FINGERPRINT}' WHERE id = '{vault_id}'"
-        )
+        await changing.execute(SWITCH, {"f": FINGERPRINT, "id": vault_id})
         writing = asyncio.create_task(tenant.put(vault_id, "a", "AQID"))
         await asyncio.sleep(0.3)
         assert not writing.done()
@@ -89,7 +90,7 @@ async def test_a_write_does_not_slip_into_a_vault_that_is_being_deleted(tenant: 
     vault_id = await tenant.vault()
     http = tenant.as_(tenant.owner)
     async with tenant.database.begin() as deleting:
-        await deleting.exec_driver_sql(f"UPDATE vaults SET deleted_at = now() WHERE id = '{vault_id}'")
+        await deleting.execute(text("UPDATE vaults SET deleted_at = now() WHERE id = :id"), {"id": vault_id})
         writing = asyncio.create_task(http.put(f"/v1/vaults/{vault_id}/secrets/a", json={"value": "x"}))
         await asyncio.sleep(0.3)
     assert (await writing).status_code == 404

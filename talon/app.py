@@ -20,7 +20,7 @@ from vault import problems
 from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
-from vault.auth.router import router as auth
+from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
@@ -38,7 +38,7 @@ from vault.vaults.router import router as vaults
 ROUTERS = (
     health,
     metrics,
-    auth,
+    *AUTH,
     agents,
     agent_keys_vault,
     vaults,

@@ -18,7 +18,7 @@ from tests.support.vault_app import client, make_app
 from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
-from vault.auth.router import router as auth
+from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context, Options
 from vault.db import Database, metadata
 from vault.health.router import router as health
@@ -66,7 +66,21 @@ async def context(database: Database, signer: SignerClient) -> AsyncIterator[Con
 @pytest.fixture(scope="session")
 def app(context: Context) -> FastAPI:
     return make_app(
-        context, (health, auth, agents, agent_keys_vault, vaults, vault_keys, secrets, policies, access, networks, orgs, admin)
+        context,
+        (
+            health,
+            *AUTH,
+            agents,
+            agent_keys_vault,
+            vaults,
+            vault_keys,
+            secrets,
+            policies,
+            access,
+            networks,
+            orgs,
+            admin,
+        ),
     )
 
 

@@ -1,33 +1,46 @@
-"""Statements about people's accounts and signups; each finds or changes rows and decides nothing."""
+"""Statements about people's accounts and mailed tokens; each finds or changes rows and decides nothing."""
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, func, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vault.auth.models import EmailToken, User
+from vault.auth.models import EmailToken, MfaChallenge, SecondFactor, User, WebSession
 from vault.columns import AnyRow
 from vault.orgs.models import Membership
 
 VERIFY_EMAIL = "verify_email"
 VERIFY_EMAIL_HOURS = 24
+RESET_PASSWORD = "reset_password"  # noqa: S105 - what a mailed token is for
+RESET_PASSWORD_HOURS = 1
+
+
+_ACCOUNT = (
+    select(
+        User.id,
+        User.email,
+        User.password_hash,
+        User.google_subject,
+        User.token_version,
+        Membership.org_id,
+        Membership.role,
+        and_(User.is_active, User.deleted_at.is_(None), User.email_verified).label("is_live"),
+        SecondFactor.confirmed_at.is_not(None).label("has_second_factor"),
+    )
+    .join(Membership, Membership.user_id == User.id)
+    .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
+)
 
 
 async def find_by_email(connection: AsyncConnection, email: str) -> AnyRow | None:
     """The account of a (lower-case) address, with what a login needs."""
-    statement = (
-        select(
-            User.id,
-            User.password_hash,
-            User.token_version,
-            Membership.org_id,
-            and_(User.is_active, User.deleted_at.is_(None), User.email_verified).label("is_live"),
-        )
-        .join(Membership, Membership.user_id == User.id)
-        .where(User.email == email)
-    )
-    return (await connection.execute(statement)).one_or_none()
+    return (await connection.execute(_ACCOUNT.where(User.email == email))).one_or_none()
+
+
+async def find_by_id(connection: AsyncConnection, user_id: UUID) -> AnyRow | None:
+    """The same by id."""
+    return (await connection.execute(_ACCOUNT.where(User.id == user_id))).one_or_none()
 
 
 async def create_user(
@@ -60,6 +73,35 @@ async def set_password_hash(connection: AsyncConnection, user_id: UUID, password
     await connection.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
 
 
+async def change_password(
+    connection: AsyncConnection, user_id: UUID, password_hash: str, *, was: str | None = None
+) -> bool:
+    """Set a new password and end every token and session; False if the account is closed or `was` is not its hash."""
+    is_expected = User.password_hash.is_not(None) if was is None else User.password_hash == was
+    changed = await connection.execute(
+        update(User)
+        .where(User.id == user_id, User.is_active, User.deleted_at.is_(None), is_expected)
+        .values(password_hash=password_hash, token_version=User.token_version + 1)
+        .returning(User.id)
+    )
+    if changed.one_or_none() is None:
+        return False
+    await end_logins(connection, user_id)
+    return True
+
+
+async def end_logins(connection: AsyncConnection, user_id: UUID) -> None:
+    """Forget sessions and half-done logins; tokens end with the account's `token_version`."""
+    await connection.execute(delete(WebSession).where(WebSession.user_id == user_id))
+    await connection.execute(delete(MfaChallenge).where(MfaChallenge.user_id == user_id))
+    await connection.execute(
+        update(EmailToken)
+        .where(EmailToken.email == select(User.email).where(User.id == user_id).scalar_subquery())
+        .where(EmailToken.purpose == RESET_PASSWORD, EmailToken.used_at.is_(None))
+        .values(used_at=func.now())
+    )
+
+
 async def add_signup(
     connection: AsyncConnection, *, token_hash: bytes, email: str, password_hash: str, display_name: str
 ) -> None:
@@ -76,20 +118,43 @@ async def add_signup(
     )
 
 
-async def take_signup(connection: AsyncConnection, token_hash: bytes) -> AnyRow | None:
-    """Use up the token of a waiting signup; None if it is unknown, used or expired."""
+async def add_reset(connection: AsyncConnection, *, token_hash: bytes, email: str, user_id: UUID) -> None:
+    """Keep a mailed right to set a new password (1 h)."""
+    await connection.execute(
+        insert(EmailToken).values(
+            token_hash=token_hash,
+            purpose=RESET_PASSWORD,
+            email=email,
+            user_id=user_id,
+            expires_at=func.now() + text(f"interval '{RESET_PASSWORD_HOURS} hours'"),
+        )
+    )
+
+
+async def is_waiting(connection: AsyncConnection, token_hash: bytes, purpose: str) -> bool:
+    """Whether a mailed token could be used."""
+    found = await connection.execute(select(EmailToken.purpose).where(*_waiting(token_hash, purpose)))
+    return found.one_or_none() is not None
+
+
+async def take_token(connection: AsyncConnection, token_hash: bytes, purpose: str) -> AnyRow | None:
+    """Use up a mailed token; None if it is unknown, used or expired."""
     statement = (
         update(EmailToken)
-        .where(
-            EmailToken.token_hash == token_hash,
-            EmailToken.purpose == VERIFY_EMAIL,
-            EmailToken.used_at.is_(None),
-            EmailToken.expires_at > func.now(),
-        )
+        .where(*_waiting(token_hash, purpose))
         .values(used_at=func.now())
-        .returning(EmailToken.email, EmailToken.password_hash, EmailToken.display_name)
+        .returning(EmailToken.email, EmailToken.user_id, EmailToken.password_hash, EmailToken.display_name)
     )
     return (await connection.execute(statement)).one_or_none()
+
+
+def _waiting(token_hash: bytes, purpose: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        EmailToken.token_hash == token_hash,
+        EmailToken.purpose == purpose,
+        EmailToken.used_at.is_(None),
+        EmailToken.expires_at > func.now(),
+    )
 
 
 async def profile(connection: AsyncConnection, user_id: UUID) -> AnyRow:

@@ -2,12 +2,29 @@
 
 from uuid import uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.models import OutboxMail
 from vault.columns import AnyRow
 from vault.schemas import Page
+
+MAX_ALIKE = 5
+
+
+async def may_post(connection: AsyncConnection, *, to: str, subject: str) -> bool:
+    """Whether one more mail of this subject is bearable for its recipient: at most 5 an hour.
+
+    For mails that anybody can cause. Holds a lock until the transaction ends, so that many at once are counted.
+    """
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"mail:{to}", 0))))
+    statement = select(func.count()).where(
+        OutboxMail.recipient == to,
+        OutboxMail.subject == subject,
+        OutboxMail.created_at > func.clock_timestamp() - sql("interval '1 hour'"),
+    )
+    return (await connection.execute(statement)).scalar_one() < MAX_ALIKE
 
 
 async def post(connection: AsyncConnection, *, to: str, subject: str, text: str) -> None:

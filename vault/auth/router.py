@@ -4,13 +4,13 @@ import base64
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from vault.audit.write import write_for
 from vault.auth import accounts, api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
-from vault.auth.authenticate import authenticator_of
 from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin
 from vault.auth.emails import normalise
+from vault.auth.parameters import Address, Ctx
 from vault.auth.schemas import (
     AgentTokenReply,
     AgentTokenRequest,
@@ -28,20 +28,10 @@ from vault.auth.schemas import (
     TokenReply,
     VerifyEmailRequest,
 )
-from vault.context import Context, context_of
 from vault.errors import bad_request, unauthorized, unavailable
 from vault.schemas import PageQuery
 
 router = APIRouter(prefix="/v1", tags=["auth"])
-
-Ctx = Annotated[Context, Depends(context_of)]
-
-
-async def _ip_address(request: Request) -> str | None:
-    return authenticator_of(request).address(request)
-
-
-Address = Annotated[str | None, Depends(_ip_address)]
 
 
 @router.post("/auth/signup")

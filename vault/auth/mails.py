@@ -1,0 +1,86 @@
+"""What mails to people say [pure]."""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A plain-text mail; the text may hold a token."""
+
+    subject: str
+    text: str = field(repr=False)
+
+
+def verify_email(public_url: str, token: str) -> Mail:
+    """To whoever signs up."""
+    return Mail(
+        "Confirm your e-mail address",
+        f"""Welcome to Talon.
+
+Open this link to confirm your e-mail address and create your account:
+{public_url}/verify-email?token={quote(token)}
+
+If the link does not open, use this token: {token}
+
+It works once, for 24 hours. If you did not sign up, ignore this mail: nothing is created without it.
+""",
+    )
+
+
+def known(public_url: str) -> Mail:
+    """To somebody who signs up a second time."""
+    return Mail(
+        "Your Talon account",
+        f"""Somebody, perhaps you, tried to sign up at Talon with this e-mail address.
+
+There is an account with this address already, so nothing was changed. Log in at {public_url}
+""",
+    )
+
+
+def welcome(public_url: str) -> Mail:
+    """To a new person."""
+    return Mail("Welcome to Talon", f"Your account is ready. Log in at {public_url}\n")
+
+
+def reset_password(public_url: str, token: str) -> Mail:
+    """To somebody who forgot a password."""
+    return Mail(
+        "Set a new password",
+        f"""Somebody, perhaps you, asked to set a new password for your Talon account.
+
+Open this link to set one:
+{public_url}/reset-password?token={quote(token)}
+
+If the link does not open, use this token: {token}
+
+It works once, for one hour. If you did not ask, ignore this mail: your password stays as it is.
+""",
+    )
+
+
+def password_changed(public_url: str) -> Mail:
+    """To whoever's password was changed."""
+    return Mail(
+        "Your password was changed",
+        f"""The password of your Talon account was changed just now, and every session has ended.
+
+If that was not you, set a new one at {public_url}/forgot-password and check your API keys: they still work.
+""",
+    )
+
+
+def api_key_created(public_url: str, name: str) -> Mail:
+    """To whoever got a new personal API key."""
+    return Mail(
+        "An API key was created",
+        f"""A personal API key named "{_one_line(name)}" was created for your Talon account just now.
+
+If that was not you, revoke it and change your password: {public_url}
+""",
+    )
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

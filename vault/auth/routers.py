@@ -1,0 +1,6 @@
+"""All routes of /v1/auth, in one tuple."""
+
+from vault.auth.password_router import router as passwords
+from vault.auth.router import router as auth
+
+ROUTERS = (auth, passwords)

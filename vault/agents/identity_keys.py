@@ -5,7 +5,7 @@ agent-keys vault, which an agent reads only if a policy says so (and never with 
 """
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signer.client import SignerClient
 from vault.agents import keys_vault
-from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.policies import repository as policies
-from vault.secrets import repository as secrets
-from vault.secrets.context import seal_context
 from vault.secrets.types import PRIVATE_KEY
+from vault.secrets.write import NewVersion, take_place
+from vault.secrets.write import store as write_secret
 
 
 @dataclass(frozen=True)
@@ -52,23 +51,10 @@ async def store(
     vault_id = await keys_vault.ensure(connection, signer, caller)
     for kind, value in (("ssh", made.ssh_private), ("ecdh", made.ecdh_private)):
         path = f"{_folder(agent_id)}/{kind}/private_key"
-        secret_id, version = await secrets.next_version(connection, vault_id, path)
-        # sealed, never imported: these are no keys of a chain, and their owner has to read them
-        sealed = await signer.seal(vault_id, seal_context(vault_id, path, version), value.encode())
-        await secrets.add_version(
-            connection,
-            {
-                "secret_id": secret_id,
-                "version": version,
-                "type": PRIVATE_KEY,
-                "sealed": sealed,
-                "metadata": {},
-                "created_by": caller.id,
-                "created_by_type": caller.kind,
-            },
-        )
-        details = {"vault_id": str(vault_id), "path": path, "version": version, "type": PRIVATE_KEY}
-        await write_for(connection, caller, "secret.write", "secret", secret_id, **details)
+        # ours to seal, whatever key the organisation's clients encrypt their own values with
+        place = replace(await take_place(connection, vault_id, path), cmek_fingerprint=None)
+        # base64 on purpose: what reads as 64 hex digits would be imported to sign transactions
+        await write_secret(connection, signer, caller, place, _new_version(value))
     return vault_id
 
 
@@ -88,6 +74,12 @@ async def grant_to_registrar(connection: AsyncConnection, caller: Caller, vault_
         },
     )
     await policies.write_change(connection, caller, "policy.create", row)
+
+
+def _new_version(value: str) -> NewVersion:
+    return NewVersion(
+        type=PRIVATE_KEY, value=value, metadata={}, expires_at=None, rotation_policy=None, max_access_count=None
+    )
 
 
 def _folder(agent_id: UUID) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, func
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -20,7 +21,11 @@ class Secret(Base):
     """
 
     __tablename__ = "secrets"
-    __table_args__ = (UniqueConstraint("vault_id", "path"),)
+    __table_args__ = (
+        UniqueConstraint("vault_id", "path"),
+        # lists and counts walk what is live only, however much was deleted
+        Index("ix_secrets_vault_id_path_live", "vault_id", "path", postgresql_where=sql("deleted_at IS NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
     vault_id: Mapped[UUID] = mapped_column(ForeignKey("vaults.id"))

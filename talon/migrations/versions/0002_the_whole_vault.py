@@ -161,7 +161,6 @@ def upgrade() -> None:
         sa.Column("failed", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("cursor", sa.Text(collation="C"), server_default="", nullable=False),
         sa.Column("cursor_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cursor_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=False),
         sa.Column(
@@ -301,10 +300,10 @@ def upgrade() -> None:
         ["org_id", "resource_id", "created_at", "sequence"],
         unique=False,
     )
+    op.drop_column("audit_events", "integrity_hash")
     # what was written before waits for its seal like everything else
     op.execute("INSERT INTO audit_pending (event_id, sequence, org_id) SELECT id, sequence, org_id FROM audit_events")
     op.drop_column("audit_events", "prev_event_id")
-    op.drop_column("audit_events", "integrity_hash")
     op.add_column("email_tokens", sa.Column("user_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("org_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("role", sa.Text(), nullable=True))
@@ -337,6 +336,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NULL"),
     )
     op.add_column("secret_versions", sa.Column("cmek_fingerprint", sa.Text(), nullable=True))
+    op.create_index(
+        "ix_secrets_vault_id_path_live",
+        "secrets",
+        ["vault_id", "path"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
     op.add_column("users", sa.Column("google_subject", sa.Text(), nullable=True))
     op.create_index("ix_users_created_at_id", "users", ["created_at", "id"], unique=False)
     op.create_unique_constraint(op.f("uq_users_google_subject"), "users", ["google_subject"])

@@ -3,9 +3,14 @@
 The depth matters: Python's own JSON parser recurses in C up to the interpreter's recursion limit, and libraries
 raise that limit (py_ecc, which eth-account imports, to 100,000). A body of that many brackets then overflows the
 stack and kills the process, credentials or not. orjson refuses more than 1,024 levels, so it goes first.
+
+A key that an object has twice is refused: which of its two values counts is every parser's own choice, so whoever
+checked the request before us may have read another one than we would act on.
 """
 
 import asyncio
+import json
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -23,6 +28,10 @@ DISCARD_DEADLINE_S = 3.0
 
 class ClientGone(Exception):  # noqa: N818 - an event, not an error
     """The client closed the connection before its body was complete."""
+
+
+class _KeyTwiceError(Exception):
+    """An object of the body has a key twice."""
 
 
 class BodyLimit:
@@ -122,6 +131,17 @@ def _check_json(body: bytes) -> None:
         orjson.loads(body)
     except orjson.JSONDecodeError:
         raise bad_request("The body is not valid JSON") from None
+    try:
+        json.loads(body, object_pairs_hook=_keys_once)
+    except _KeyTwiceError:
+        raise bad_request("The body has an object with the same key twice") from None
+    except ValueError:  # a number of more digits than Python reads
+        raise bad_request("The body is not valid JSON") from None
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({key for key, _ in pairs}) != len(pairs):
+        raise _KeyTwiceError
 
 
 def _check_target(scope: Scope) -> None:

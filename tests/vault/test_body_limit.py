@@ -121,3 +121,20 @@ async def test_json_that_would_overflow_the_stack_or_is_none_never_reaches_the_p
 async def test_a_body_that_does_not_say_it_is_json_is_not_read_as_json() -> None:
     exchange = await request([b"["], {"content-type": "text/plain", "content-length": "1"})
     assert exchange.body == b"["
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        (b'{"to": "a", "value": "1"}', True),
+        (b'[{"to": "a"}, {"to": "a"}]', True),
+        (b'{"to": {"to": "a"}}', True),
+        (b'{"to": "a", "to": "b"}', False),
+        (b'{"to": "a", "\\u0074o": "a"}', False),
+        (b'[1, {"deep": [{"x": 1, "y": 2, "x": 1}]}]', False),
+        (b"1" * 5000, False),
+    ],
+)
+async def test_a_key_twice_is_refused(body: bytes, passes: bool) -> None:
+    exchange = await request([body], {"content-length": str(len(body)), "content-type": "application/json"})
+    assert exchange.status == (None if passes else 400)

@@ -19,6 +19,15 @@ PUBLIC_AUTH = frozenset(
         "/v1/auth/mfa/verify",
         "/v1/auth/device/code",
         "/v1/agents/enroll",
+        # the same by a browser
+        "/login",
+        "/login/code",
+        "/signup",
+        "/verify-email",
+        "/forgot-password",
+        "/reset-password",
+        "/cli/verify",
+        "/invite",
     }
 )
 DEVICE_POLL = "/v1/auth/device/token"

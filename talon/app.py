@@ -33,6 +33,7 @@ from vault.orgs.router import router as orgs
 from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
+from vault.security.router import router as ip_rules
 from vault.vaults.router import router as vaults
 
 ROUTERS = (
@@ -48,6 +49,7 @@ ROUTERS = (
     access,
     networks,
     orgs,
+    ip_rules,
     admin,
     transactions,
 )

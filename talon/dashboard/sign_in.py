@@ -106,7 +106,8 @@ async def signup(visitor: Visitor, request: Request) -> Response:
 
 async def _signed_in(visitor: Visit, request: Request, answer: Answer, target: str) -> Response:
     # the token proves who it is, once; the session goes on without it
-    person = await authenticator_of(request).caller(str(answer.body["access_token"]))
+    authenticator = authenticator_of(request)
+    person = await authenticator.caller(str(answer.body["access_token"]), authenticator.address(request))
     async with visitor.context.database.begin() as connection:
         cookie = await web_sessions.start(connection, person, SESSION_HOURS)
     response = RedirectResponse(local(target), status_code=303)

@@ -29,6 +29,7 @@ from vault.orgs.router import router as orgs
 from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
+from vault.security.router import router as ip_rules
 from vault.vaults.router import router as vaults
 
 OPTIONS = Options(public_url="https://talon.example", version="0.0.0-test", trusted_proxies=("10.0.0.0/8",))
@@ -79,6 +80,7 @@ def app(context: Context) -> FastAPI:
             access,
             networks,
             orgs,
+            ip_rules,
             admin,
         ),
     )

@@ -18,6 +18,7 @@ from vault.auth.tokens import TokenVerifier
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import unauthorized
+from vault.security.blocked import refusal
 
 # The key of an ASGI scope under which our own pages say who is signed in. Nothing that a client sends gets there.
 SIGNED_IN = "talon.signed_in"
@@ -36,29 +37,35 @@ class Authenticator:
         peer = request.client.host if request.client else None
         return client_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), self._proxies)
 
-    async def caller(self, credential: str) -> Caller:
-        """Who presents this credential; Problem 401 if it does not count (any more)."""
+    async def caller(self, credential: str, address: str | None) -> Caller:
+        """Who presents this credential; Problem 401 if it does not count (any more), 403 for a blocked address."""
         if keys.is_key(credential):
             async with self._database.statements() as connection:
                 if credential.startswith(keys.AGENT):
-                    return await _agent_by_key(connection, credential)
-                return await _user_by_key(connection, credential)
+                    return await _agent_by_key(connection, credential, address)
+                return await _user_by_key(connection, credential, address)
         claims = await self._verifier.verify(credential)
         async with self._database.statements() as connection:
             if claims.kind == "agent":
-                row = await repository.agent_of_token(connection, claims)
+                row = await repository.agent_of_token(connection, claims, address)
                 found = await _agent(connection, row)
             else:
-                row = await repository.user_of_token(connection, claims)
+                row = await repository.user_of_token(connection, claims, address)
                 found = _user(row)
-        return replace(found, credential="jwt", token_id=claims.token_id, token_expires_at=claims.expires_at)
+        return replace(
+            found,
+            credential="jwt",
+            token_id=claims.token_id,
+            token_expires_at=claims.expires_at,
+        )
 
     async def visitor(self, request: Request, cookie: str) -> Caller | None:
         """Who is signed in with a browser's session, asked of the database like every other credential."""
+        address = self.address(request)
         async with self._database.statements() as connection:
             claims = await web_sessions.claims(connection, cookie)
-            row = await repository.user_of_token(connection, claims) if claims is not None else None
-        return replace(_user(row), ip_address=self.address(request)) if row is not None else None
+            row = await repository.user_of_token(connection, claims, address) if claims is not None else None
+        return replace(_user(row), ip_address=address) if row is not None else None
 
 
 def authenticator_of(request: Request) -> Authenticator:
@@ -75,8 +82,8 @@ async def authenticate(request: Request) -> Caller:
     if isinstance(signed_in, Caller):
         return signed_in
     authenticator = authenticator_of(request)
-    found = await authenticator.caller(_bearer(request))
-    return replace(found, ip_address=authenticator.address(request))
+    address = authenticator.address(request)
+    return replace(await authenticator.caller(_bearer(request), address), ip_address=address)
 
 
 def _bearer(request: Request) -> str:
@@ -89,25 +96,28 @@ def _bearer(request: Request) -> str:
     return credential.strip()
 
 
-async def _agent_by_key(connection: AsyncConnection, key: str) -> Caller:
-    rows = await repository.agents_by_prefix(connection, key[: keys.PREFIX_LENGTH])
+async def _agent_by_key(connection: AsyncConnection, key: str, address: str | None) -> Caller:
+    rows = await repository.agents_by_prefix(connection, key[: keys.PREFIX_LENGTH], address)
     matching = [row for row in rows if keys.matches(key, row.key_hash) and row.is_live]
     return await _agent(connection, matching[0] if matching else None)
 
 
-async def _user_by_key(connection: AsyncConnection, key: str) -> Caller:
-    rows = await repository.users_by_prefix(connection, key[: keys.PREFIX_LENGTH])
+async def _user_by_key(connection: AsyncConnection, key: str, address: str | None) -> Caller:
+    rows = await repository.users_by_prefix(connection, key[: keys.PREFIX_LENGTH], address)
     matching = [row for row in rows if keys.matches(key, row.key_hash)]
     if not matching:
         raise unauthorized()
+    found = _user(matching[0])
     if matching[0].is_use_stale:
         await repository.touch_api_key(connection, matching[0].key_id)
-    return _user(matching[0])
+    return found
 
 
 async def _agent(connection: AsyncConnection, row: AnyRow | None) -> Caller:
     if row is None:
         raise unauthorized()
+    if row.is_address_blocked:
+        raise refusal()
     if row.is_activity_stale:
         await repository.touch_agent(connection, row.id)
     return Caller(
@@ -125,6 +135,8 @@ async def _agent(connection: AsyncConnection, row: AnyRow | None) -> Caller:
 def _user(row: AnyRow | None) -> Caller:
     if row is None:
         raise unauthorized()
+    if row.is_address_blocked:
+        raise refusal()
     return Caller(
         kind="user",
         id=row.id,

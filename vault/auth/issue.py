@@ -16,6 +16,7 @@ from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import unauthorized
 from vault.policies.models import Policy
+from vault.security.blocked import require_allowed
 
 MAX_DERIVED_SCOPES = 200
 
@@ -32,7 +33,9 @@ async def for_user(
     scopes: Sequence[str] = (),
     key_id: UUID | None = None,
 ) -> TokenReply:
-    """A person's token; `key_id` ties it to the personal API key it is exchanged for."""
+    """A person's token; `key_id` ties it to the personal API key it is exchanged for. Problem 403 for a blocked
+    address."""
+    await require_allowed(connection, org_id, "user", ip_address)
     ttl_s = context.options.user_token_ttl_s
     claims = make_claims(
         subject=f"user:{user_id}",
@@ -52,7 +55,7 @@ async def for_user(
 async def for_user_key(context: Context, api_key: str, ip_address: str | None) -> TokenReply:
     """Exchange a `1ck_` key; Problem 401 unless it counts."""
     async with context.database.begin() as connection:
-        rows = await repository.users_by_prefix(connection, api_key[: keys.PREFIX_LENGTH])
+        rows = await repository.users_by_prefix(connection, api_key[: keys.PREFIX_LENGTH], ip_address)
         matching = [row for row in rows if keys.matches(api_key, row.key_hash)]
         if not matching:
             raise unauthorized("Invalid credentials")
@@ -76,7 +79,7 @@ async def for_agent_key(
 ) -> AgentTokenReply:
     """Exchange an `ocv_` key; Problem 401 for a wrong key, another agent's, or an agent that may not act."""
     async with context.database.begin() as connection:
-        rows = await repository.agents_by_prefix(connection, api_key[: keys.PREFIX_LENGTH])
+        rows = await repository.agents_by_prefix(connection, api_key[: keys.PREFIX_LENGTH], ip_address)
         matching = [row for row in rows if keys.matches(api_key, row.key_hash)]
         found = matching[0] if matching else None
         if found is not None and found.is_live and agent_id in (None, found.id):
@@ -91,7 +94,8 @@ async def for_agent_key(
 async def for_agent(
     context: Context, connection: AsyncConnection, agent: AnyRow, method: str, ip_address: str | None
 ) -> AgentTokenReply:
-    """The token of a live agent that has proved itself by `method`."""
+    """The token of a live agent that has proved itself by `method`; Problem 403 for a blocked address."""
+    await require_allowed(connection, agent.org_id, "agent", ip_address)
     ttl_s = agent.token_ttl_seconds or context.options.agent_token_ttl_s
     claims = make_claims(
         subject=f"agent:{agent.id}",

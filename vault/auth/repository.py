@@ -15,6 +15,7 @@ from vault.auth.models import ApiKey, RevokedToken, User
 from vault.auth.tokens import Claims
 from vault.columns import AnyRow
 from vault.orgs.models import Membership
+from vault.security.blocked import address_parameter, is_blocked
 
 ACTIVITY_RESOLUTION_S = 60
 MAX_SAME_PREFIX = 8
@@ -38,6 +39,7 @@ _AGENT = select(
     Agent.vault_ids,
     Agent.intents_api_enabled,
     _stale(Agent.last_active_at).label("is_activity_stale"),
+    is_blocked(Agent.org_id, "agent").label("is_address_blocked"),
 )
 _AGENT_OF_TOKEN = _AGENT.where(
     Agent.id == bindparam("id"),
@@ -60,7 +62,13 @@ _AGENTS_BY_PREFIX = (
 
 _KEY_LIVE = and_(ApiKey.revoked_at.is_(None), _unexpired(ApiKey.expires_at))
 _USER = select(
-    User.id, User.is_platform_admin, User.token_version, Membership.org_id, Membership.role, ApiKey.scopes
+    User.id,
+    User.is_platform_admin,
+    User.token_version,
+    Membership.org_id,
+    Membership.role,
+    ApiKey.scopes,
+    is_blocked(Membership.org_id, "user").label("is_address_blocked"),
 ).where(User.is_active, User.deleted_at.is_(None))
 # A token that was exchanged for a personal key counts only as long as that key does, within that key's scopes.
 _USER_OF_TOKEN = (
@@ -87,8 +95,8 @@ _USERS_BY_PREFIX = (
 )
 
 
-async def agent_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow | None:
-    """The agent a token speaks for, if both still count."""
+async def agent_of_token(connection: AsyncConnection, claims: Claims, address: str | None) -> AnyRow | None:
+    """The agent a token speaks for, if both still count; `is_address_blocked` says whether it may from `address`."""
     found = await connection.execute(
         _AGENT_OF_TOKEN,
         {
@@ -96,12 +104,13 @@ async def agent_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow 
             "org_id": claims.org_id,
             "version": claims.version,
             "jti": claims.token_id,
+            **address_parameter(address),
         },
     )
     return found.one_or_none()
 
 
-async def user_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow | None:
+async def user_of_token(connection: AsyncConnection, claims: Claims, address: str | None) -> AnyRow | None:
     """The person a token speaks for, if both (and the key it was exchanged for) still count."""
     found = await connection.execute(
         _USER_OF_TOKEN,
@@ -112,19 +121,20 @@ async def user_of_token(connection: AsyncConnection, claims: Claims) -> AnyRow |
             "jti": claims.token_id,
             "key_id": claims.key_id,
             "is_of_key": claims.key_id is not None,
+            **address_parameter(address),
         },
     )
     return found.one_or_none()
 
 
-async def agents_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[AnyRow]:
+async def agents_by_prefix(connection: AsyncConnection, prefix: str, address: str | None) -> Sequence[AnyRow]:
     """Agents whose key begins so, with its digest; `is_live` says whether the agent may act at all."""
-    return (await connection.execute(_AGENTS_BY_PREFIX, {"prefix": prefix})).all()
+    return (await connection.execute(_AGENTS_BY_PREFIX, {"prefix": prefix, **address_parameter(address)})).all()
 
 
-async def users_by_prefix(connection: AsyncConnection, prefix: str) -> Sequence[AnyRow]:
+async def users_by_prefix(connection: AsyncConnection, prefix: str, address: str | None) -> Sequence[AnyRow]:
     """People with a live personal key that begins so, with its digest."""
-    return (await connection.execute(_USERS_BY_PREFIX, {"prefix": prefix})).all()
+    return (await connection.execute(_USERS_BY_PREFIX, {"prefix": prefix, **address_parameter(address)})).all()
 
 
 async def touch_agent(connection: AsyncConnection, agent_id: UUID) -> None:

@@ -109,7 +109,7 @@ async def accept(
         ip_address=caller.ip_address,
     )
     message = "Welcome. Sign in again: tokens and sessions from before ended with the change."
-    return AcceptInvitationResponse(message=message, org_id=str(org_id), role=role)  # type: ignore[arg-type]
+    return AcceptInvitationResponse(message=message, org_id=str(org_id), role=role)
 
 
 async def _named(connection: AsyncConnection, request: AcceptInvitationRequest, person: AnyRow) -> AnyRow:

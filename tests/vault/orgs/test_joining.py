@@ -42,7 +42,8 @@ async def test_an_invited_person_moves(tenant: Tenant) -> None:
     assert await tenant.rows("SELECT FROM email_tokens WHERE token_hash::text LIKE :t", t=f"%{token}%") == []
 
     answer = await http.post(ACCEPT, json={"token": token})
-    assert answer.status_code == 200 and answer.json()["org_id"] == str(tenant.owner.org_id)
+    assert answer.status_code == 200
+    assert answer.json()["org_id"] == str(tenant.owner.org_id)
     assert await org_of(tenant, person) == (tenant.owner.org_id, "admin")
     assert len((await http.get("/v1/org/members")).json()["members"]) == 2
     assert (await http.get("/v1/org/invitations")).json() == {"invitations": []}
@@ -61,8 +62,10 @@ async def test_known_and_unknown_addresses_are_answered_alike(tenant: Tenant) ->
         answer = await http.post("/v1/org/invite", json={"email": email.upper()})
         answers.append((answer.status_code, answer.text.replace(email, "")))
         texts.append([re.sub(r"token=\S+", "", row["body"]) for row in await mails(tenant, email)])
-    assert answers[0] == answers[1] and answers[0][0] == 200
-    assert texts[0] == texts[1] and len(texts[0]) == 1
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 200
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 1
 
 
 async def test_somebody_new_signs_up_and_accepts_without_the_token(tenant: Tenant) -> None:
@@ -99,7 +102,8 @@ async def test_an_organisation_with_something_in_it_is_not_left_alone(tenant: Te
     await getattr(leaving, what)()
     token = await invite(tenant, leaving.owner.email)
     answer = await leaving.as_(leaving.owner).post(ACCEPT, json={"token": token})
-    assert answer.status_code == 409 and "last owner" in answer.json()["detail"]
+    assert answer.status_code == 409
+    assert "last owner" in answer.json()["detail"]
     await leaving.member("owner")
     assert (await leaving.as_(leaving.owner).post(ACCEPT, json={"token": token})).status_code == 200
     await leaving.close()

@@ -83,7 +83,8 @@ async def test_the_last_owner_stays(tenant: Tenant) -> None:
         await http.patch(f"{URL}/{tenant.owner.id}", json={"role": "admin"}),
         await http.delete(f"{URL}/{tenant.owner.id}"),
     ):
-        assert answer.status_code == 409 and "last owner" in answer.json()["detail"]
+        assert answer.status_code == 409
+        assert "last owner" in answer.json()["detail"]
     assert (await http.patch(f"{URL}/{tenant.owner.id}", json={"role": "owner"})).status_code == 200
 
 
@@ -100,7 +101,8 @@ async def test_two_owners_against_each_other_leave_one(tenant: Tenant, act: str)
             else:
                 requests.append(http.delete(url))
         statuses = sorted([answer.status_code for answer in await asyncio.gather(*requests)])
-        assert statuses[0] in (200, 204) and statuses[1] in (401, 403, 404, 409)
+        assert statuses[0] in (200, 204)
+        assert statuses[1] in (401, 403, 404, 409)
         left = await tenant.rows(
             "SELECT user_id FROM memberships WHERE org_id = :id AND role = 'owner'", id=tenant.owner.org_id
         )

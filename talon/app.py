@@ -21,6 +21,7 @@ from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
 from vault.auth.routers import ROUTERS as AUTH
+from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import Database
 from vault.health.router import router as health
@@ -44,6 +45,7 @@ ROUTERS = (
     agent_keys_vault,
     vaults,
     vault_keys,
+    cmek,
     secrets,
     policies,
     access,
@@ -89,7 +91,8 @@ def make_options(config: ProcessConfig) -> Options:
 
 
 async def close_context(context: Context) -> None:
-    """Return every connection."""
+    """Give up what goes on in the background; return every connection."""
+    await context.rotations.close()
     await context.limits.close()
     await context.chains.close()
     await context.signer.close()

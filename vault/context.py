@@ -9,6 +9,7 @@ from fastapi import Request
 
 from chains.rpc import ChainClients
 from signer.client import SignerClient
+from vault.cmek.tasks import Tasks
 from vault.db import Database
 from vault.limits.counters import Counters, open_counters
 
@@ -57,6 +58,11 @@ class Context:
         return open_counters(
             self.database, overrides=options.rate_limits, redis_url=options.redis_url, processes=options.processes
         )
+
+    @cached_property
+    def rotations(self) -> Tasks:
+        """The rotations of customers' keys that this process works on."""
+        return Tasks()
 
 
 async def context_of(request: Request) -> Context:

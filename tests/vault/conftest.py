@@ -19,6 +19,7 @@ from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
 from vault.auth.routers import ROUTERS as AUTH
+from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import Database, metadata
 from vault.health.router import router as health
@@ -75,6 +76,7 @@ def app(context: Context) -> FastAPI:
             agent_keys_vault,
             vaults,
             vault_keys,
+            cmek,
             secrets,
             policies,
             access,

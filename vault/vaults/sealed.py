@@ -116,9 +116,9 @@ async def count(transaction: AsyncConnection, vault_id: UUID, which: str, parame
 
 
 async def replace(transaction: AsyncConnection, changes: Sequence[Change]) -> int:
-    """Put the new values in the place of exactly the old ones; returns how many were not in use by somebody else.
+    """Put the new values in the place of exactly the old ones; returns how many.
 
-    A value that has changed meanwhile stays: whoever changed it did so with newer keys.
+    A value that has changed meanwhile, or is in use by somebody else at the moment, stays as it is.
     """
     if not changes:
         return 0
@@ -131,18 +131,19 @@ async def replace(transaction: AsyncConnection, changes: Sequence[Change]) -> in
     )
     locked = {(row.secret_id, row.version) for row in found}
     free = [change for change in changes if (change.value.secret_id, change.value.version) in locked]
-    if free:
-        await transaction.execute(
-            _REPLACE,
-            [
-                {
-                    "secret_id": change.value.secret_id,
-                    "version": change.value.version,
-                    "old": change.value.sealed,
-                    "new": change.sealed,
-                    "fingerprint": change.fingerprint,
-                }
-                for change in free
-            ],
-        )
-    return len(free)
+    if not free:
+        return 0
+    replaced = await transaction.execute(
+        _REPLACE,
+        [
+            {
+                "secret_id": change.value.secret_id,
+                "version": change.value.version,
+                "old": change.value.sealed,
+                "new": change.sealed,
+                "fingerprint": change.fingerprint,
+            }
+            for change in free
+        ],
+    )
+    return replaced.rowcount

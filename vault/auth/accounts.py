@@ -170,8 +170,10 @@ async def profile(connection: AsyncConnection, user_id: UUID) -> AnyRow:
             User.created_at,
             Membership.role,
             Membership.org_id,
+            SecondFactor.confirmed_at.is_not(None).label("totp_enabled"),
         )
         .join(Membership, Membership.user_id == User.id)
+        .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
         .where(User.id == user_id)
     )
     return (await connection.execute(statement)).one()

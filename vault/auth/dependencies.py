@@ -21,6 +21,13 @@ async def human(who: Annotated[Caller, Depends(caller)]) -> Caller:
     return who
 
 
+async def whole_person(who: Annotated[Caller, Depends(human)]) -> Caller:
+    """A person with a credential that is not narrowed to some paths: it could otherwise widen itself."""
+    if who.scopes is not None:
+        raise forbidden("This API key is limited to some paths and may not change the account")
+    return who
+
+
 async def org_admin(who: Annotated[Caller, Depends(human)]) -> Caller:
     """An owner or admin of the organisation; 403 for agents, members and keys narrowed to some paths.
 
@@ -49,6 +56,7 @@ async def platform_admin(who: Annotated[Caller, Depends(human)]) -> Caller:
 
 AnyCaller = Annotated[Caller, Depends(caller)]
 Human = Annotated[Caller, Depends(human)]
+WholePerson = Annotated[Caller, Depends(whole_person)]
 OrgAdmin = Annotated[Caller, Depends(org_admin)]
 AgentCaller = Annotated[Caller, Depends(agent)]
 PlatformAdmin = Annotated[Caller, Depends(platform_admin)]

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from vault.auth import password_change
-from vault.auth.dependencies import Human
+from vault.auth.dependencies import WholePerson
 from vault.auth.parameters import Address, Ctx
 from vault.auth.password_schemas import (
     ChangePasswordRequest,
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/auth", tags=["auth"])
 
 
 @router.post("/change-password", status_code=204)
-async def change_password(body: ChangePasswordRequest, caller: Human, context: Ctx) -> None:
+async def change_password(body: ChangePasswordRequest, caller: WholePerson, context: Ctx) -> None:
     """Set a new password; every token and session ends, the one presented here, too."""
     await password_change.change(context, caller, body.current_password, body.new_password)
 

@@ -20,6 +20,7 @@ from vault.auth.schemas import (
     CreateApiKeyRequest,
     LoginRequest,
     MailReply,
+    MfaRequiredReply,
     OutboxReply,
     ProfileReply,
     PublicKeyReply,
@@ -48,7 +49,7 @@ async def verify_email(body: VerifyEmailRequest, context: Ctx, address: Address)
 
 
 @router.post("/auth/token")
-async def login(body: LoginRequest, context: Ctx, address: Address) -> TokenReply:
+async def login(body: LoginRequest, context: Ctx, address: Address) -> MfaRequiredReply | TokenReply:
     """Log in with e-mail and password."""
     return await service.login(context, body.email, body.password, address)
 

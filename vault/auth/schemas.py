@@ -80,6 +80,14 @@ class TokenReply(Reply):
     expires_in: int
 
 
+class MfaRequiredReply(TokenReply):
+    """The first factor was right; `mfa_token` is for POST /v1/auth/mfa/verify and lives `expires_in` seconds."""
+
+    access_token: Annotated[str, Field(repr=False)] = ""
+    mfa_required: Literal[True] = True
+    mfa_token: Annotated[str, Field(repr=False)]
+
+
 class AgentTokenReply(TokenReply):
     """An agent's token; `vault_ids` is empty when the agent is not bound to vaults."""
 
@@ -104,7 +112,7 @@ class ProfileReply(Reply):
     role: str
     email_verified: bool
     marketing_emails: bool
-    totp_enabled: bool = False
+    totp_enabled: bool
     org_id: UUID
     created_at: Timestamp
 

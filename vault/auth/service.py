@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write
-from vault.auth import accounts, issue, lockout, mails, outbox
+from vault.auth import accounts, challenges, issue, lockout, mails, outbox
 from vault.auth.emails import normalise, parse_email
 from vault.auth.keys import digest_of as token_digest
 from vault.auth.password_rule import MAX_BYTES, fault
 from vault.auth.passwords import hash_password, needs_rehash, verify_password
-from vault.auth.schemas import TokenReply
+from vault.auth.schemas import MfaRequiredReply, TokenReply
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.db import Database
@@ -106,7 +106,10 @@ async def login(context: Context, email: str, password: str, ip_address: str | N
 async def log_in(
     context: Context, connection: AsyncConnection, account: AnyRow, method: str, ip_address: str | None
 ) -> TokenReply:
-    """What somebody gets who proved to be this account's person by `method`."""
+    """What somebody gets who proved to be this account's person by `method`: a token, or first a challenge."""
+    if account.has_second_factor:
+        token = await challenges.make(connection, account.id, account.token_version, method)
+        return MfaRequiredReply(mfa_token=token, expires_in=challenges.LIFE_S)
     return await issue.for_user(
         context, connection, account.id, account.org_id, account.token_version, method, ip_address
     )

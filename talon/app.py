@@ -20,6 +20,7 @@ from vault import problems
 from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
+from vault.audit.router import router as audit
 from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
@@ -52,6 +53,7 @@ ROUTERS = (
     networks,
     orgs,
     ip_rules,
+    audit,
     admin,
     transactions,
 )

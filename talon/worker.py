@@ -5,6 +5,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from talon.app import close_context, make_context
 from talon.config import ProcessConfig
 from talon.logging import configure
 from talon.migrate import verify_revision
+from vault.audit.heads import sign_heads
+from vault.audit.sequence import seal_pending
 from vault.auth.send_mails import send_mails
 from vault.context import Context
 from vault.kek.rewrap import rewrap
@@ -31,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # how soon a worker that does not lead tries again, and how often the leader looks whether it still does
 TICK_S = 0.5
+# how long a stop may wait for what is done once more at the end
+LAST_S = 4.0
 # any fixed number: names the right to work among the workers of one database
 LEADER_LOCK = 7_214_001
 
@@ -42,6 +47,8 @@ class Job:
     name: str
     every_s: float
     do: Callable[[Context], Awaitable[object]]
+    # once more when the worker stops
+    at_the_end: bool = False
 
 
 async def sweep(context: Context) -> None:
@@ -55,12 +62,25 @@ async def sweep(context: Context) -> None:
             await budget.lock(connection, agent_id)
 
 
+async def seal(context: Context) -> None:
+    """Give every new audit event its place in the chain."""
+    await seal_pending(context.database)
+
+
+async def sign(context: Context) -> None:
+    """Have the HSM sign where the audit chains stand."""
+    await seal_pending(context.database)
+    await sign_heads(context.database, context.signer)
+
+
 def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
     return (
         Job("reconcile", 0.5, reconcile),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
         Job("rewrap", 0.5, rewrap),
+        Job("seal", 1, seal),
+        Job("heads", config.audit_head_seconds, sign, at_the_end=True),
         Job("sweep", 30, sweep),
     )
 
@@ -107,13 +127,22 @@ async def rounds(context: Context, work: Sequence[Job], lock: AsyncConnection, s
 async def repeat(job: Job, context: Context, stopping: asyncio.Event) -> None:
     """One job until told to stop. What goes wrong in it is logged and tried again, and stops nothing else."""
     while not stopping.is_set():
-        try:
-            await job.do(context)
-        except (SQLAlchemyError, OSError, SignerError) as error:
-            log.warning("%s did not get through: %s", job.name, type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - one odd row must not end the jobs that follow money
-            log_unexpected(error, f"worker:{job.name}")
+        await attempt(job, context)
         await pause(stopping, job.every_s)
+    if job.at_the_end:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                await attempt(job, context)
+
+
+async def attempt(job: Job, context: Context) -> None:
+    """One job, once; what goes wrong is logged."""
+    try:
+        await job.do(context)
+    except (SQLAlchemyError, OSError, SignerError) as error:
+        log.warning("%s did not get through: %s", job.name, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - one odd row must not end the jobs that follow money
+        log_unexpected(error, f"worker:{job.name}")
 
 
 async def acquired(lock: AsyncConnection) -> bool:

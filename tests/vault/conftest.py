@@ -18,6 +18,7 @@ from tests.support.vault_app import client, make_app
 from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
+from vault.audit.router import router as audit
 from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
@@ -83,6 +84,7 @@ def app(context: Context) -> FastAPI:
             networks,
             orgs,
             ip_rules,
+            audit,
             admin,
         ),
     )

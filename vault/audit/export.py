@@ -1,13 +1,14 @@
 """GET /v1/audit/export: a part of the chain as JSON lines, for an auditor who trusts nobody's server.
 
-Lines, in this order: `export`, then `event` (a sealed event), `seal` (whose event is gone) and `unsealed`, then `head`,
-`record` (what the signer says it signed last), `key`, `end`. Read by `vault.audit.verifier`; described in
-docs/audit.md.
+Lines, in this order: `export`, then piece by piece `event` (sealed), `seal` (whose event is gone), `unsealed` and
+`head`, then `record` (what the signer says it signed last), `key`, `end`. Read by `vault.audit.verifier`; described
+in docs/audit.md.
 """
 
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from signer.errors import AuditHeadRefused
@@ -34,12 +35,11 @@ async def begin_export(context: Context, caller: Caller, first: int, limit: int)
     upto = min(first + limit - 1, sealed_to)
     last = await reader.seal(sealed_to)
     if last is not None and last.position > (newest.position if newest else 0):
-        try:
+        # refused, the record below shows why
+        with suppress(AuditHeadRefused):
             newest = await sign_head(
                 context.database, context.signer, caller.org_id, last.position, last.integrity_hash
             )
-        except AuditHeadRefused:
-            pass  # the record below shows why
     closing: list[dict[str, Any]] = []
     if recorded is not None:
         closing.append({"type": "record", **vars(recorded)})
@@ -70,9 +70,7 @@ async def _lines(
             "previous": None if before is None else _seal(before),
         }
     )
-    heads = 0
     async for piece in reader.pieces(first, upto, to_the_end=ends):
-        heads += len(piece.heads)
         yield b"".join(_line(each) for each in _piece(piece))
     beyond = [] if newest is None else await reader.heads(upto + 1, newest.position, MAX_BEYOND)
     if newest is not None and newest.position > upto and newest not in beyond:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ MAX_UNSEALED: Final = 100
 MAX_BEYOND: Final = 20
 # the sequencer needs a second; an event that waits this long is not protected by the chain
 LATE: Final = timedelta(seconds=60)
+BEGINNING, FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _EVENT = """e.id, e.sequence, e.org_id, e.actor_type, e.actor_id, e.action, e.resource_type, e.resource_id, e.details,
             e.ip_address, e.created_at"""
@@ -29,6 +30,7 @@ _PIECE = text(f"""
 _UNSEALED = text(f"""
     SELECT {_EVENT} FROM audit_events e
     WHERE e.org_id = :org AND e.created_at >= :since AND e.created_at <= :until
+      AND (e.created_at <= :late OR e.created_at > :soon)
       AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
     ORDER BY e.created_at LIMIT :most
 """)  # noqa: S608 - as above
@@ -104,7 +106,7 @@ class Reader:
 
     async def pieces(self, first: int, upto: int, *, to_the_end: bool) -> AsyncIterator[Piece]:
         """From one position to another, in order; at least one piece, however short the chain is."""
-        late = await self.now() - LATE
+        now = await self.now()
         since = await self._value(_TIME, at=first - 1) if first > 1 else None
         after = first - 1
         while True:
@@ -112,8 +114,8 @@ class Reader:
             ended = len(rows) < BATCH
             chain = [(_seal_of(row), event_of(row) if row["id"] is not None else None) for row in rows]
             times = [event.created_at for _, event in chain if event is not None]
-            until = late if ended and to_the_end else min(late, max(times, default=late))
-            unsealed = await self._unsealed(since, until)
+            until = FOREVER if ended and to_the_end else max(times, default=now)
+            unsealed = await self._unsealed(since or BEGINNING, until, now)
             heads = await self.heads(after + 1, chain[-1][0].position if chain else after)
             yield Piece(chain, heads, unsealed)
             if ended:
@@ -121,9 +123,9 @@ class Reader:
             after = chain[-1][0].position
             since = until if since is None else max(since, until)
 
-    async def _unsealed(self, since: datetime | None, until: datetime) -> list[Event]:
-        began = since or datetime.min.replace(tzinfo=until.tzinfo)
-        rows = await self._rows(_UNSEALED, since=began, until=until, most=MAX_UNSEALED)
+    async def _unsealed(self, since: datetime, until: datetime, now: datetime) -> list[Event]:
+        waits = {"late": now - LATE, "soon": now + LATE}
+        rows = await self._rows(_UNSEALED, since=since, until=until, most=MAX_UNSEALED, **waits)
         return [event_of(row) for row in rows]
 
     async def _rows(self, statement: Any, **parameters: Any) -> list[dict[str, Any]]:

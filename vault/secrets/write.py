@@ -14,6 +14,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, not_found
+from vault.orgs.tiers import require_room_at
 from vault.policies.access import load_access
 from vault.secrets import repository
 from vault.secrets.context import seal_context
@@ -63,6 +64,7 @@ async def put_secret(
     async with context.database.begin() as transaction:
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
+        await require_room_at(transaction, caller.org_id, vault_id, path)
         place = await take_place(transaction, vault_id, path)
         wanted = NewVersion(
             type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
@@ -84,6 +86,7 @@ async def generate_key(
     async with context.database.begin() as transaction:
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
+        await require_room_at(transaction, caller.org_id, vault_id, path)
         place = await take_place(transaction, vault_id, path)
         # looked at under the path's lock; the rollback undoes the version number taken
         there = await repository.current(transaction, vault_id, path)

@@ -46,6 +46,28 @@ async def test_what_is_deleted_makes_room(limited: Tenant) -> None:
     assert (await http.post("/v1/vaults", json={"name": "one more"})).status_code == 201
 
 
+async def test_secrets_count_as_live_paths(limited: Tenant) -> None:
+    vaults = [await limited.vault(), await limited.vault()]
+    http = limited.as_(limited.owner)
+
+    async def put(path: str, vault: str = vaults[0]) -> int:
+        answer = await http.put(f"/v1/vaults/{vault}/secrets/{path}", json={"value": "v"})
+        assert answer.status_code == 201 or "Secret limit reached (2/2 on tier-" in answer.json()["detail"]
+        return answer.status_code
+
+    statuses = await asyncio.gather(*(put(f"p{number}", vaults[number % 2]) for number in range(6)))
+    assert sorted(statuses) == [201] * 2 + [403] * 4
+    (there, *_) = [number for number, status in enumerate(statuses) if status == 201]
+    # further versions need no room, new paths do, also those of signing keys; what is deleted makes some
+    assert [await put(f"p{there}", vaults[there % 2]) for _ in range(3)] == [201] * 3
+    assert await put("new") == 403
+    generated = await http.post(f"/v1/vaults/{vaults[0]}/secret-generate/new", json={})
+    assert generated.status_code == 403
+    await http.delete(f"/v1/vaults/{vaults[there % 2]}/secrets/p{there}")
+    assert await put("new") == 201
+    assert await put(f"p{there}", vaults[there % 2]) == 403
+
+
 async def test_the_vault_of_identity_keys_and_its_secrets_do_not_count(limited: Tenant) -> None:
     await make_many(limited, "agents", 2)
     assert [answer.status_code for answer in await make_many(limited, "vaults", 4)].count(201) == 3

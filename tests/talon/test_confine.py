@@ -73,7 +73,7 @@ def test_the_api_does_not_even_see_the_token_or_the_cluster(instance: Running) -
     api = instance.pids("api")[0]
     seen = attempt(APP_UID, "ls", str(instance.home), inside=api)
     assert seen.returncode == 0, seen.stderr
-    assert seen.stdout.split() == ["run"]
+    assert seen.stdout.split() == ["metrics", "run"]
 
 
 @as_root

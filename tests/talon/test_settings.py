@@ -22,12 +22,12 @@ def test_lists_and_chains_are_taken_apart() -> None:
             "TALON_RPC_1": "https://one.example/key, https://two.example",
             "TALON_RPC_31337": "http://127.0.0.1:1",
             "TALON_TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1",
-            "TALON_RATE_LIMIT_LOGIN": "1000/minute",
+            "TALON_RATE_LIMIT_AUTH": "1000/minute",
         }
     )
     assert settings.rpc_urls == {1: ["https://one.example/key", "https://two.example"], 31337: ["http://127.0.0.1:1"]}
     assert settings.trusted_proxies == ("10.0.0.0/8", "127.0.0.1")
-    assert settings.rate_limits == {"login": "1000/minute"}
+    assert settings.rate_limits == {"auth": "1000/minute"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_no_secret_is_shown() -> None:
     settings = Settings.from_environment(
         {
             "TALON_DATABASE_URL": f"postgresql://u:{secret}@db/talon",
-            "TALON_REDIS_URL": f"redis://:{secret}@cache",
+            "TALON_REDIS_URL": f"redis://:{secret}@cache:6379",
             "TALON_SMTP_URL": f"smtp://u:{secret}@mail",
             "TALON_ADMIN_PASSWORD": secret,
             "TALON_RPC_1": f"https://rpc.example/{secret}",

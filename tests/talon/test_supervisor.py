@@ -1,6 +1,5 @@
 """One command starts everything, keeps it alive, and leaves nothing behind, however it ends."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -84,9 +83,12 @@ async def test_a_killed_child_is_replaced(own: Running, name: str) -> None:
 async def test_requests_survive_while_one_of_two_apis_is_dead(own: Running) -> None:
     killed = own.pids("api")[0]
     os.kill(killed, signal.SIGKILL)
+
     # dying takes it a moment, in which it may still take a connection along
-    while killed in own.pids("api"):
-        await asyncio.sleep(0.01)
+    async def dead() -> bool:
+        return killed not in own.pids("api")
+
+    await until(dead, every_s=0.01)
     # a new connection for each, so that none of them is with the dead one
     for _ in range(20):
         assert await own.healthy()

@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
         sa.Column("user_id", sa.UUID(), nullable=True),
         sa.Column("token_version", sa.Integer(), nullable=True),
+        sa.Column("polled_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -300,10 +301,10 @@ def upgrade() -> None:
         ["org_id", "resource_id", "created_at", "sequence"],
         unique=False,
     )
-    op.drop_column("audit_events", "integrity_hash")
     # what was written before waits for its seal like everything else
     op.execute("INSERT INTO audit_pending (event_id, sequence, org_id) SELECT id, sequence, org_id FROM audit_events")
     op.drop_column("audit_events", "prev_event_id")
+    op.drop_column("audit_events", "integrity_hash")
     op.add_column("email_tokens", sa.Column("user_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("org_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("role", sa.Text(), nullable=True))

@@ -1,5 +1,6 @@
 """One command starts everything, keeps it alive, and leaves nothing behind, however it ends."""
 
+import asyncio
 import os
 import signal
 import subprocess

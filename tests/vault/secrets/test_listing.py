@@ -1,10 +1,24 @@
 """A list shows what the caller may read, at the cost of the page."""
 
+from datetime import UTC, datetime
+from itertools import product
+from statistics import median
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
 
 from tests.support.vault_api import Tenant
+from tests.support.world import SOAK
+from vault.auth.caller import Caller
+from vault.policies.access import Access, load_access
+from vault.policies.conditions import parse_conditions
+from vault.policies.decide import Grant, VaultFacts
+from vault.secrets import repository
+from vault.secrets.listing import readable
 
 
 async def test_listing(tenant: Tenant) -> None:
@@ -51,3 +65,149 @@ async def test_listing_walks_past_what_may_not_be_read(tenant: Tenant, monkeypat
     await tenant.grant(vault_id, agent, "n/8")
     listed = (await tenant.as_(agent).get(f"/v1/vaults/{vault_id}/secrets")).json()["secrets"]
     assert [each["path"] for each in listed] == ["n/0", "n/8"]
+
+
+async def test_scopes_narrow_the_list(tenant: Tenant) -> None:
+    narrow = await tenant.agent(scopes=["db/*", "keys/**"])
+    vault_id = await tenant.vault(narrow)
+    await tenant.grant(vault_id, tenant.owner, permissions=("read", "write"))
+    for path in ("a", "db/one", "db/two/deep", "keys", "keys/a/b"):
+        await tenant.put(vault_id, path)
+    http, url = tenant.as_(narrow), f"/v1/vaults/{vault_id}/secrets"
+    assert [each["path"] for each in (await http.get(url)).json()["secrets"]] == ["db/one", "keys", "keys/a/b"]
+    assert [each["path"] for each in (await http.get(url, params={"prefix": "k"})).json()["secrets"]] == [
+        "keys",
+        "keys/a/b",
+    ]
+
+
+async def test_pages_are_full_whatever_is_deleted_or_disabled(tenant: Tenant) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.grant(vault_id, agent, "n/*")
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"
+    for number in range(8):
+        await tenant.put(vault_id, f"n/{number}")
+    await http.delete(f"{url}/secrets/n/0")
+    await http.post(f"{url}/secret-version/n/2/1/disable")
+    for who in (tenant.owner, agent):
+        listed = [
+            [each["path"] for each in (await tenant.as_(who).get(f"{url}/secrets", params=page)).json()["secrets"]]
+            for page in ({"limit": 3}, {"limit": 3, "offset": 3}, {"limit": 3, "offset": 6})
+        ]
+        assert listed == [["n/1", "n/3", "n/4"], ["n/5", "n/6", "n/7"], []]
+
+
+PATHS = ["/".join(parts) for size in (1, 2, 3) for parts in product(("a", "ab", "a-b", "b", "B"), repeat=size)]
+PATTERNS = st.lists(st.sampled_from(["a", "ab", "b", "*", "**", "a*", "*b"]), min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PATTERNS, max_size=3), st.none() | st.lists(PATTERNS, max_size=2), st.booleans(), st.booleans())
+def test_the_stretches_agree_with_the_decision(
+    patterns: list[str], scopes: list[str] | None, is_creator: bool, is_live: bool
+) -> None:
+    """Nothing readable lies outside of them, and what they call exact needs no decision path by path."""
+    now, ids = datetime(2026, 1, 1, tzinfo=UTC), [uuid4() for _ in range(4)]
+    caller = Caller(
+        kind="agent",
+        id=ids[0],
+        org_id=ids[1],
+        role=None,
+        credential="jwt",
+        scopes=None if scopes is None else tuple(scopes),
+    )
+    grants = tuple(
+        Grant(
+            id=uuid4(),
+            vault_id=ids[2],
+            principal_type="agent",
+            principal_id=ids[0],
+            pattern=pattern,
+            permissions=frozenset({"read"}),
+            conditions=parse_conditions(None),
+            expires_at=None if is_live else now,
+        )
+        for pattern in patterns
+    )
+    vault = VaultFacts(ids[2], ids[1], ids[0] if is_creator else ids[3], "agent")
+    access = Access(caller, vault, "", "", now, grants, now)
+    found = readable(access)
+    for path in PATHS:
+        inside = any(each.low <= path < each.high for each in found.items)
+        assert inside or not access.may(path, "read")
+        if found.exact:
+            assert inside is access.may(path, "read")
+
+
+async def fill(tenant: Tenant, vault_id: str, count: int) -> None:
+    """Secrets d00/s000000 and on, straight into the tables."""
+    async with tenant.database.begin() as connection:
+        made = await connection.execute(
+            text(
+                """
+                WITH s AS (
+                    INSERT INTO secrets (id, vault_id, path, latest_version)
+                    SELECT gen_random_uuid(), :vault_id,
+                           'd' || lpad((i % 100)::text, 2, '0') || '/s' || lpad(i::text, 6, '0'), 1
+                    FROM generate_series(0, :count - 1) i
+                    RETURNING id
+                )
+                INSERT INTO secret_versions
+                    (secret_id, version, type, exportable, metadata, access_count, created_by, created_by_type)
+                SELECT id, 1, 'note', false, '{}', 0, id, 'user' FROM s
+                """
+            ),
+            {"vault_id": vault_id, "count": count},
+        )
+        assert made.rowcount == count
+
+
+async def test_a_page_costs_the_same_in_a_large_vault(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, small = await tenant.vault(), await tenant.vault()
+    await fill(tenant, large, 100_000 if SOAK else 10_000)
+    await fill(tenant, small, 300)
+    narrow = await tenant.agent()
+    for vault_id in (large, small):
+        await tenant.grant(vault_id, narrow, "d05/s*")
+
+    walked: list[int] = []
+    own = repository.listed
+
+    async def counted(*args: Any, **more: Any) -> Any:
+        found = await own(*args, **more)
+        walked.append(len(found))
+        return found
+
+    monkeypatch.setattr("vault.secrets.repository.listed", counted)
+
+    async def buffers(vault_id: str, who: Any) -> float:
+        """What one page makes the database touch, by its own count of everything sent to it."""
+        touched = []
+        async with tenant.database.begin() as connection:
+            access = await load_access(connection, who.caller, UUID(vault_id))
+            within = readable(access)
+            parameters = {
+                "lows": [each.low for each in within.items],
+                "highs": [each.high for each in within.items],
+                "vault_id": vault_id,
+                "after": "",
+                "most": 3,
+                "limit": 3,
+                "offset": 0,
+            }
+            for _ in range(3):
+                plan = await connection.execute(
+                    text("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + repository._PATHS.text), parameters
+                )
+                touched.append(plan.scalar_one()[0]["Plan"]["Shared Hit Blocks"])
+        return median(touched)
+
+    for who in (tenant.owner, narrow):
+        assert await buffers(large, who) <= 1.2 * await buffers(small, who)
+    for who in (tenant.owner, narrow):
+        for vault_id in (large, small):
+            page = await tenant.as_(who).get(f"/v1/vaults/{vault_id}/secrets", params={"limit": 3})
+            assert len(page.json()["secrets"]) == 3
+    # what is granted narrowly is all that is walked: a hundredth of the large vault
+    assert max(walked) <= 1000
+    assert len(walked) == 4

@@ -38,6 +38,11 @@ async def find_by_email(connection: AsyncConnection, email: str) -> AnyRow | Non
     return (await connection.execute(_ACCOUNT.where(User.email == email))).one_or_none()
 
 
+async def find_by_google(connection: AsyncConnection, subject: str) -> AnyRow | None:
+    """The account that a Google account is linked to."""
+    return (await connection.execute(_ACCOUNT.where(User.google_subject == subject))).one_or_none()
+
+
 async def find_by_id(connection: AsyncConnection, user_id: UUID) -> AnyRow | None:
     """The same by id."""
     return (await connection.execute(_ACCOUNT.where(User.id == user_id))).one_or_none()
@@ -50,8 +55,9 @@ async def create_user(
     password_hash: str | None,
     display_name: str,
     is_platform_admin: bool = False,
+    google_subject: str | None = None,
 ) -> UUID | None:
-    """Insert a person with a verified address and return the id; None if the address is taken."""
+    """Insert a person with a verified address and return the id; None if the address (or subject) is taken."""
     statement = (
         insert(User)
         .values(
@@ -61,8 +67,10 @@ async def create_user(
             display_name=display_name,
             email_verified=True,
             is_platform_admin=is_platform_admin,
+            auth_method="password" if google_subject is None else "google",
+            google_subject=google_subject,
         )
-        .on_conflict_do_nothing(index_elements=[User.email])
+        .on_conflict_do_nothing()
         .returning(User.id)
     )
     return (await connection.execute(statement)).scalar_one_or_none()

@@ -54,7 +54,8 @@ class Authenticator:
                 found = _user(row)
         return replace(
             found,
-            credential="jwt",
+            # a token that ends with a key may do what the key may, no more
+            credential="jwt" if claims.key_id is None else "api_key",
             token_id=claims.token_id,
             token_expires_at=claims.expires_at,
         )
@@ -65,7 +66,7 @@ class Authenticator:
         async with self._database.statements() as connection:
             claims = await web_sessions.claims(connection, cookie)
             row = await repository.user_of_token(connection, claims, address) if claims is not None else None
-        return replace(_user(row), ip_address=address) if row is not None else None
+        return replace(_user(row), credential="session", ip_address=address) if row is not None else None
 
 
 def authenticator_of(request: Request) -> Authenticator:

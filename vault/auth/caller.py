@@ -19,7 +19,7 @@ class Caller:
     id: UUID
     org_id: UUID
     role: Literal["owner", "admin", "member"] | None
-    credential: Literal["jwt", "api_key"]
+    credential: Literal["jwt", "api_key", "session"]
     token_id: str | None = None
     token_expires_at: datetime | None = None
     scopes: tuple[str, ...] | None = None

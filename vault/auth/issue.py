@@ -32,11 +32,12 @@ async def for_user(
     *,
     scopes: Sequence[str] = (),
     key_id: UUID | None = None,
+    ttl_s: int | None = None,
 ) -> TokenReply:
     """A person's token; `key_id` ties it to the personal API key it is exchanged for. Problem 403 for a blocked
     address."""
     await require_allowed(connection, org_id, "user", ip_address)
-    ttl_s = context.options.user_token_ttl_s
+    ttl_s = ttl_s or context.options.user_token_ttl_s
     claims = make_claims(
         subject=f"user:{user_id}",
         org_id=org_id,

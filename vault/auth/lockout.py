@@ -79,6 +79,11 @@ def code_guesses(ip: str | None) -> Subject | None:
     return _shared("device", ip)
 
 
+def code_guesses_of(user_id: UUID) -> Subject:
+    """Guesses of other people's device codes by a signed-in person."""
+    return _private("device-user", str(user_id))
+
+
 @asynccontextmanager
 async def counted(database: Database, *subjects: Subject | None) -> AsyncIterator[None]:
     """Count a try before it is looked at: the block looks, and calls `passed` if it was right.

@@ -163,6 +163,7 @@ class DeviceCode(Base):
     status: Mapped[str] = mapped_column(Text, default="pending", server_default="pending")
     user_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True), ForeignKey("users.id"))
     token_version: Mapped[int | None] = mapped_column(Integer)
+    polled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 

@@ -165,13 +165,16 @@ async def create_owner(
     display_name: str,
     ip_address: str | None,
     is_platform_admin: bool = False,
+    google_subject: str | None = None,
 ) -> tuple[UUID, UUID] | None:
+    """A new person who owns a new organisation: the ids of both; None if there is an account already."""
     user_id = await accounts.create_user(
         connection,
         email=email,
         password_hash=password_hash,
         display_name=display_name,
         is_platform_admin=is_platform_admin,
+        google_subject=google_subject,
     )
     if user_id is None:
         return None

@@ -1,35 +1,113 @@
-"""/v1/admin/settings, for the platform admin alone."""
+"""/v1/admin: settings, accounts, tiers and organisations' limits, for the platform admin alone."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 
-from vault.admin import service
-from vault.admin.schemas import SettingResponse, SettingsListResponse, UpdateSettingRequest
+from vault.admin import service, tiers, users
+from vault.admin.schemas import (
+    AdminUsersListResponse,
+    BillingTierResponse,
+    OrgLimitsResponse,
+    PutTierRequest,
+    SetBillingTierRequest,
+    SettingResponse,
+    SettingsListResponse,
+    TierResponse,
+    TiersListResponse,
+    UpdateOrgLimitsRequest,
+    UpdateSettingRequest,
+)
 from vault.auth.dependencies import PlatformAdmin, platform_admin
 from vault.context import Context, context_of
 from vault.schemas import PageQuery
 
-router = APIRouter(prefix="/v1/admin/settings", tags=["Admin"])
+router = APIRouter(prefix="/v1/admin", tags=["Admin"])
 
 ContextDep = Annotated[Context, Depends(context_of)]
+Key = Annotated[str, Path(max_length=128, pattern=r"^[!-~]+$")]
+TierName = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
-@router.get("", dependencies=[Depends(platform_admin)])
+@router.get("/settings", dependencies=[Depends(platform_admin)])
 async def list_settings(context: ContextDep, page: PageQuery) -> SettingsListResponse:
     """List the settings that differ from their defaults."""
-    return SettingsListResponse(settings=await service.list_settings(context.database, page))
+    async with context.database.begin() as connection:
+        return SettingsListResponse(settings=await service.list_settings(connection, page))
 
 
-@router.put("/{key}")
+@router.put("/settings/{key}")
 async def put_setting(
-    key: str, body: UpdateSettingRequest, caller: PlatformAdmin, context: ContextDep
+    key: Key, body: UpdateSettingRequest, caller: PlatformAdmin, context: ContextDep
 ) -> SettingResponse:
     """Change a setting; it counts from the next request on."""
-    return await service.put_setting(context.database, caller, key, body.value)
+    async with context.database.begin() as connection:
+        return await service.put_setting(connection, caller, key, body.value)
 
 
-@router.delete("/{key}", status_code=204)
-async def delete_setting(key: str, caller: PlatformAdmin, context: ContextDep) -> None:
+@router.delete("/settings/{key}", status_code=204)
+async def delete_setting(key: Key, caller: PlatformAdmin, context: ContextDep) -> None:
     """Return a setting to its default."""
-    await service.delete_setting(context.database, caller, key)
+    async with context.database.begin() as connection:
+        await service.delete_setting(connection, caller, key)
+
+
+@router.get("/users", dependencies=[Depends(platform_admin)])
+async def list_users(context: ContextDep, page: PageQuery) -> AdminUsersListResponse:
+    """List every account of the platform."""
+    async with context.database.begin() as connection:
+        return await users.listed(connection, page)
+
+
+@router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "Cannot be deleted so"}})
+async def delete_user(user_id: UUID, caller: PlatformAdmin, context: ContextDep) -> None:
+    """Close an account at once; an organisation without anybody else is deleted with it."""
+    async with context.database.begin() as connection:
+        await users.delete(connection, caller, user_id)
+
+
+@router.get("/tiers", dependencies=[Depends(platform_admin)])
+async def list_tiers(context: ContextDep, page: PageQuery) -> TiersListResponse:
+    """List the tiers that are defined; without any nothing is limited."""
+    async with context.database.begin() as connection:
+        return TiersListResponse(tiers=await tiers.listed(connection, page))
+
+
+@router.put("/tiers/{name}", responses={409: {"description": "Too many tiers"}})
+async def put_tier(name: TierName, body: PutTierRequest, caller: PlatformAdmin, context: ContextDep) -> TierResponse:
+    """Define a tier as a whole; it counts from the next creation on."""
+    async with context.database.begin() as connection:
+        return await tiers.put(connection, caller, name, body)
+
+
+@router.delete("/tiers/{name}", status_code=204)
+async def delete_tier(name: TierName, caller: PlatformAdmin, context: ContextDep) -> None:
+    """Undefine a tier: organisations that have it get the default one."""
+    async with context.database.begin() as connection:
+        await tiers.remove(connection, caller, name)
+
+
+@router.get("/orgs/{org_id}/limits", dependencies=[Depends(platform_admin)])
+async def get_limits(org_id: UUID, context: ContextDep) -> OrgLimitsResponse:
+    """Show an organisation's tier and the exceptions from it."""
+    async with context.database.begin() as connection:
+        return await tiers.limits(connection, org_id)
+
+
+@router.put("/orgs/{org_id}/limits")
+async def put_limits(
+    org_id: UUID, body: UpdateOrgLimitsRequest, caller: PlatformAdmin, context: ContextDep
+) -> OrgLimitsResponse:
+    """Set exceptions for an organisation."""
+    async with context.database.begin() as connection:
+        return await tiers.put_limits(connection, caller, org_id, body)
+
+
+@router.put("/orgs/{org_id}/billing-tier")
+async def put_billing_tier(
+    org_id: UUID, body: SetBillingTierRequest, caller: PlatformAdmin, context: ContextDep
+) -> BillingTierResponse:
+    """Give an organisation a tier for some days."""
+    async with context.database.begin() as connection:
+        return await tiers.assign(connection, caller, org_id, body)

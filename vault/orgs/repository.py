@@ -76,6 +76,12 @@ async def has_owner(connection: AsyncConnection, org_id: UUID, *, besides: UUID 
     return bool((await connection.execute(statement)).scalar_one())
 
 
+async def has_other_member(connection: AsyncConnection, org_id: UUID, *, besides: UUID) -> bool:
+    """Whether an organisation has a member other than `besides`."""
+    statement = select(exists().where(Membership.org_id == org_id, _other(besides)))
+    return bool((await connection.execute(statement)).scalar_one())
+
+
 async def has_anything(connection: AsyncConnection, org_id: UUID, *, besides: UUID) -> bool:
     """Whether an organisation has another member, a live vault or a live agent."""
     person = exists().where(Membership.org_id == org_id, _other(besides))

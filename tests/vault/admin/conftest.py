@@ -1,5 +1,20 @@
-"""The organisation that these tests act in."""
+"""The organisation that these tests act in, and the platform administrator's."""
 
-from tests.support.vault_api import tenant
+from collections.abc import AsyncIterator
 
-__all__ = ["tenant"]
+import pytest
+from fastapi import FastAPI
+
+from tests.support.factories import make_user
+from tests.support.vault_api import Tenant, tenant
+
+__all__ = ["admin", "tenant"]
+
+
+@pytest.fixture
+async def admin(app: FastAPI) -> AsyncIterator[Tenant]:
+    """An organisation whose owner administers the platform."""
+    made = await Tenant.found(app)
+    made.owner = await make_user(made.database, made.owner.org_id, is_platform_admin=True)
+    yield made
+    await made.close()

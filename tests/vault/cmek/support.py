@@ -5,6 +5,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
@@ -30,6 +31,13 @@ class Key:
         raw = base64.b64decode(blob)
         assert raw[0] == 1
         return AESGCM(self.raw).decrypt(raw[1:13], raw[13:], None).decode()
+
+    def decrypts(self, blob: str) -> str | None:
+        """The text, or None when it is under another key."""
+        try:
+            return self.decrypt(blob)
+        except InvalidTag:
+            return None
 
 
 def headers(old: Key, new: Key) -> dict[str, str]:

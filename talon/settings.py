@@ -36,7 +36,7 @@ class Settings(BaseModel):
     database_app_url: str | None = Field(default=None, repr=False)
     database_signer_url: str | None = Field(default=None, repr=False)
     redis_url: str | None = Field(
-        default=None, pattern=r"^(rediss?://[^/\s]+:\d+(/\d+)?(\?\S*)?|unix:///\S+)$", repr=False
+        default=None, pattern=r"^(rediss?://[^/\s]+(/\d*)?(\?\S*)?|unix:///\S+)$", repr=False
     )
     pkcs11_module: str | None = None
     pkcs11_token: str | None = None

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
 
 import structlog
 from limits import RateLimitItem
@@ -28,6 +29,7 @@ from vault.soon import soon
 PATIENCE_S = 0.2
 # how long after it failed the storage is tried again, by one request
 RETRY_S = 5.0
+REDIS_PORT = 6379
 
 log = structlog.get_logger(__name__)
 
@@ -125,9 +127,8 @@ def open_counters(
 
 
 def _redis(url: str) -> RedisStorage:
-    # the library writes a socket's address in a way of its own
     return RedisStorage(
-        f"async+{url.replace('unix://', 'redis+unix://', 1)}",
+        _as_the_library_wants_it(url),
         implementation="redispy",
         key_prefix="TALON:LIMITS",
         socket_timeout=PATIENCE_S,
@@ -135,3 +136,11 @@ def _redis(url: str) -> RedisStorage:
         # nobody waits for a second try
         retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # handed on to the client as it is
     )
+
+
+def _as_the_library_wants_it(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"async+redis+{url}"
+    host = parts.netloc if parts.port is not None else f"{parts.netloc}:{REDIS_PORT}"
+    return f"async+{parts._replace(netloc=host).geturl()}"

@@ -3,6 +3,7 @@
 import pytest
 
 from talon.settings import Settings, SettingsError
+from vault.limits import counters
 from vault.limits.names import NAMES, parse_limit, parse_limits
 from vault.limits.routes import limits_of
 
@@ -29,7 +30,7 @@ def test_an_unknown_limit_is_refused_at_start() -> None:
         Settings.from_environment({"TALON_RATE_LIMIT_AUHT": "5/second"})
 
 
-@pytest.mark.parametrize("url", ["localhost", "redis://localhost", "http://localhost:6379", "unix://"])
+@pytest.mark.parametrize("url", ["localhost", "redis://", "http://localhost:6379", "unix://"])
 def test_an_address_that_is_no_redis_server_is_refused_at_start(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^TALON_REDIS_URL: "):
         Settings.from_environment({"TALON_REDIS_URL": url})
@@ -53,3 +54,17 @@ def test_an_address_that_is_no_redis_server_is_refused_at_start(url: str) -> Non
 )
 def test_which_limits_a_request_counts_against(method: str, path: str, names: tuple[str, ...]) -> None:
     assert limits_of(method, path) == names
+
+
+@pytest.mark.parametrize(
+    ("url", "known_as"),
+    [
+        ("redis://:pass%2Fword@cache", "async+redis://:pass%2Fword@cache:6379"),
+        ("rediss://cache:7000/3", "async+rediss://cache:7000/3"),
+        ("redis://[::1]/1", "async+redis://[::1]:6379/1"),
+        ("unix:///run/redis.sock", "async+redis+unix:///run/redis.sock"),
+    ],
+)
+def test_where_redis_is(url: str, known_as: str) -> None:
+    assert Settings.from_environment({"TALON_REDIS_URL": url}).redis_url == url
+    assert counters._as_the_library_wants_it(url) == known_as

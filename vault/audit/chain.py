@@ -112,7 +112,8 @@ def hash_of(event: Event, position: int, previous: str | None) -> str:
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=True,
-        allow_nan=False,
+        # a number beyond a float must not stop the sequencer
+        allow_nan=True,
     )
     return hashlib.sha256(encoded.encode()).hexdigest()
 

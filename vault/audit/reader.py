@@ -19,16 +19,24 @@ MAX_BEYOND: Final = 20
 LATE: Final = timedelta(seconds=60)
 BEGINNING, FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
-_EVENT = """e.id, e.sequence, e.org_id, e.actor_type, e.actor_id, e.action, e.resource_type, e.resource_id, e.details,
-            e.ip_address, e.created_at"""
+# what Python cannot hold must not stop whoever looks for falsifications
+_REPRESENTABLE = "GREATEST(LEAST({}, timestamptz '9999-12-31 UTC'), timestamptz '0002-01-01 UTC')"
+EVENT: Final = f"""
+    e.id, e.sequence, e.org_id, e.actor_type, e.actor_id, e.action, e.resource_type, e.resource_id, e.details,
+    e.ip_address, {_REPRESENTABLE.format("e.created_at")} AS created_at
+"""
+_HEAD = (
+    f"SELECT org_id, position, integrity_hash, kid, signature, {_REPRESENTABLE.format('signed_at')} AS signed_at "  # noqa: S608 - only our own column names
+    "FROM audit_heads WHERE org_id = :org"
+)
 _PIECE = text(f"""
-    SELECT s.position, s.event_id, s.prev_event_id, s.integrity_hash, {_EVENT}
+    SELECT s.position, s.event_id, s.prev_event_id, s.integrity_hash, {EVENT}
     FROM audit_seals s LEFT JOIN audit_events e ON e.id = s.event_id
     WHERE s.org_id = :org AND s.position > :after AND s.position <= :upto ORDER BY s.position LIMIT :batch
 """)  # noqa: S608 - only our own column names
 # In the order of time, which is nearly that of the chain: pieces of both cover each event once.
 _UNSEALED = text(f"""
-    SELECT {_EVENT} FROM audit_events e
+    SELECT {EVENT} FROM audit_events e
     WHERE e.org_id = :org AND e.created_at >= :since AND e.created_at <= :until
       AND (e.created_at <= :late OR e.created_at > :soon)
       AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
@@ -38,18 +46,12 @@ _SEAL = text("""
     SELECT position, event_id, prev_event_id, integrity_hash FROM audit_seals WHERE org_id = :org AND position = :at
 """)
 _LAST = text("SELECT position FROM audit_seals WHERE org_id = :org ORDER BY position DESC LIMIT 1")
-_TIME = text("""
-    SELECT e.created_at FROM audit_seals s JOIN audit_events e ON e.id = s.event_id
+_TIME = text(f"""
+    SELECT {_REPRESENTABLE.format("e.created_at")} FROM audit_seals s JOIN audit_events e ON e.id = s.event_id
     WHERE s.org_id = :org AND s.position = :at
-""")
-_HEADS = text("""
-    SELECT org_id, position, integrity_hash, kid, signature, signed_at FROM audit_heads
-    WHERE org_id = :org AND position >= :first AND position <= :upto ORDER BY position LIMIT :most
-""")
-_NEWEST_HEAD = text("""
-    SELECT org_id, position, integrity_hash, kid, signature, signed_at FROM audit_heads
-    WHERE org_id = :org ORDER BY position DESC LIMIT 1
-""")
+""")  # noqa: S608 - as above
+_HEADS = text(f"{_HEAD} AND position >= :first AND position <= :upto ORDER BY position LIMIT :most")
+_NEWEST_HEAD = text(f"{_HEAD} ORDER BY position DESC LIMIT 1")
 _ORPHANS = text("""
     SELECT p.event_id FROM audit_pending p LEFT JOIN audit_events e ON e.id = p.event_id
     WHERE p.org_id = :org AND e.id IS NULL LIMIT :most

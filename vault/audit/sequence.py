@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.chain import Event, Seal, event_of, seal
+from vault.audit.reader import EVENT
 from vault.db import Database
 
 BATCH: Final = 1_000
@@ -23,12 +24,11 @@ SEQUENCER_LOCK: Final = 7_214_003
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 # A pending row whose event is gone stays: it is the proof that there was one, and `verify` reports it.
-_TAKE = text("""
-    SELECT e.id, e.sequence, e.org_id, e.actor_type, e.actor_id, e.action, e.resource_type, e.resource_id, e.details,
-           e.ip_address, e.created_at, s.event_id IS NOT NULL AS sealed
+_TAKE = text(f"""
+    SELECT {EVENT}, s.event_id IS NOT NULL AS sealed
     FROM audit_pending p JOIN audit_events e ON e.id = p.event_id LEFT JOIN audit_seals s ON s.event_id = e.id
     ORDER BY p.sequence LIMIT :batch
-""")
+""")  # noqa: S608 - only our own column names
 _LAST = text("""
     SELECT org.id AS org_id, last.position, last.event_id, last.prev_event_id, last.integrity_hash
     FROM unnest(CAST(:orgs AS uuid[])) AS org(id) CROSS JOIN LATERAL (

@@ -84,6 +84,8 @@ def _kinds(report: Report) -> set[str]:
         (EXCHANGE, {"altered"}),
         (["UPDATE audit_seals SET prev_event_id = event_id WHERE org_id = :org AND position = 5"], {"wrong_link"}),
         (["UPDATE audit_seals SET integrity_hash = repeat('0', 64) WHERE org_id = :org AND position = 12"], None),
+        (["UPDATE audit_events SET created_at = 'infinity' WHERE id = FIFTH"], {"altered"}),
+        (["UPDATE audit_heads SET signed_at = '-infinity' WHERE org_id = :org"], {"forged_head"}),
         ([CUT_EVENTS, CUT_SEALS], {"truncated"}),
         ([CUT_EVENTS, CUT_SEALS, CUT_HEADS], {"truncated"}),
         (["UPDATE audit_heads SET signed_at = signed_at + interval '1 h' WHERE org_id = :org"], {"forged_head"}),
@@ -218,7 +220,7 @@ def _nan(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         (lambda lines: [line if line["type"] != "event" else {**line, "id": 7} for line in lines], "malformed"),
         (lambda lines: [line for line in lines if line["type"] not in ("event",)], "truncated"),
         (_forge_key, "forged_head"),
-        (_nan, "malformed"),
+        (_nan, "altered"),
         (lambda lines: [line for line in lines if line["type"] != "key"], "unknown_key"),
     ],
 )

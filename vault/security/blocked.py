@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from vault.errors import Problem, forbidden
+from vault.metrics import counts
 from vault.orgs.models import IpRule
 from vault.security.decide import Kind, without_zone
 
@@ -50,4 +51,5 @@ async def require_allowed(connection: AsyncConnection, org_id: UUID, kind: Kind,
 
 def refusal() -> Problem:
     """The 403 of a blocked address."""
+    counts.denied("ip_rule", "blocked")
     return forbidden("IP blocked: the rules of this organisation do not allow access from your address")

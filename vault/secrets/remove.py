@@ -6,6 +6,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, forbidden
+from vault.orgs.tiers import require_room_at
 from vault.policies.access import load_access
 from vault.secrets import absent, repository
 from vault.secrets.paths import check_path
@@ -27,7 +28,8 @@ async def delete_secret(context: Context, caller: Caller, vault_id: UUID, path: 
 async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:
     """Bring back the versions that the last deletion took; 403 unless a human who manages the vault asks.
 
-    Versions deleted before an earlier revival stay deleted. 404 when never there, 409 when not deleted.
+    Versions deleted before an earlier revival stay deleted. 404 when never there, 409 when not deleted, 403 also
+    when the organisation's tier has no room for one more secret.
     """
     check_path(path)
     async with context.database.begin() as transaction:
@@ -35,6 +37,7 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
         access.require_manager()
         if caller.is_agent:
             raise forbidden("Only a human may restore a secret; agents have no access")
+        await require_room_at(transaction, caller.org_id, vault_id, path)
         there = await repository.lock(transaction, vault_id, path)
         if there is None:
             raise absent.missing(path)

@@ -101,3 +101,19 @@ async def test_a_restored_key_signs_again(tenant: Tenant) -> None:
     async with tenant.database.begin() as connection:
         key = await find_signing_key(connection, agent.caller, "k")
     assert "0x" + key.address.hex() == made["metadata"]["address"].lower()
+
+
+async def test_a_restored_secret_needs_room_in_the_tier(tenant: Tenant) -> None:
+    vault_id, name = await tenant.vault(), f"tier-{tenant.owner.org_id}"
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"
+    await tenant.put(vault_id, "a")
+    await http.delete(f"{url}/secrets/a")
+    await tenant.put(vault_id, "b")
+    await tenant.change("INSERT INTO tiers (name, max_secrets, has_cmek) VALUES (:name, 1, false)", name=name)
+    await tenant.change("UPDATE organisations SET tier = :name WHERE id = :id", name=name, id=tenant.owner.org_id)
+    refused = await http.post(f"{url}/secret-restore/a")
+    assert (refused.status_code, refused.json()["type"]) == (403, "resource_limit_exceeded")
+    # a further version of what lives needs none
+    assert (await http.post(f"{url}/secret-rotate/b")).status_code == 201
+    await http.delete(f"{url}/secrets/b")
+    assert (await http.post(f"{url}/secret-restore/a")).status_code == 204

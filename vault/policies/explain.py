@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.caller import Caller
+from vault.auth.client_address import client_address
 from vault.context import Context
 from vault.errors import not_found
 from vault.policies.access import Access, load_access
@@ -16,6 +17,7 @@ from vault.schemas import format_time
 from vault.secrets import repository as secrets
 from vault.secrets.paths import check_path
 from vault.secrets.types import CLOSED_TO_INTENTS
+from vault.security.blocked import blocks
 
 MAX_CONSIDERED = 100
 # what came closest to granting is told first
@@ -34,13 +36,15 @@ async def explain_access(
             caller.org_id,
             question.principal_type,
             question.principal_id,
-            None if question.ip is None else str(question.ip),
+            client_address(None if question.ip is None else str(question.ip), "", ()),
         )
         if principal is None:
             raise not_found(f"There is no {question.principal_type} with this id")
         access = await load_access(transaction, principal.caller, vault_id)
         if question.at is not None:
             access = replace(access, now=question.at)
+        if await blocks(transaction, caller.org_id, question.principal_type, principal.caller.ip_address):
+            principal = replace(principal, is_blocked=True)
         closed = await _closed_type(transaction, principal.caller, vault_id, path, question.permission)
     return _answer(principal, access, path, question.permission, closed)
 
@@ -63,6 +67,9 @@ def _answer(
     barred = principal.barred_at(access.now)
     if barred is not None:
         return AccessResponse(allowed=False, step="principal", detail=barred, considered=considered)
+    if principal.is_blocked:
+        detail = "The IP rules of this organisation do not allow access from this address"
+        return AccessResponse(allowed=False, step="address", detail=detail, considered=considered)
     if isinstance(decision, Refused):
         return AccessResponse(allowed=False, step=decision.step, detail=decision.detail, considered=considered)
     if closed is not None:

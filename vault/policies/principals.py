@@ -31,11 +31,13 @@ class Principal:
     """The caller it would be, and until when it may call at all.
 
     `barred` says why every request of it is refused, None when nothing stands in its way but `expires_at`.
+    `is_blocked` says that the organisation's rules on addresses keep it out.
     """
 
     caller: Caller
     barred: str | None
     expires_at: datetime | None
+    is_blocked: bool = False
 
     def barred_at(self, moment: datetime) -> str | None:
         """Why it may not call at `moment`; None when it may."""

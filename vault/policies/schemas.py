@@ -136,7 +136,7 @@ class AccessResponse(Reply):
     """The answer, the step of the decision that gave it, and every policy looked at, the nearest first."""
 
     allowed: bool
-    step: Literal["principal", "organisation", "binding", "scopes", "creator", "policy", "intents"]
+    step: Literal["principal", "address", "organisation", "binding", "scopes", "creator", "policy", "intents"]
     detail: str
     policy_id: str | None = None
     policy: DecidingPolicy | None = None

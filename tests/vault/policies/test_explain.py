@@ -105,6 +105,23 @@ async def test_whoever_may_not_call_may_nothing(tenant: Tenant, column: str) -> 
     assert (await tenant.as_(agent).get(f"/v1/vaults/{vault_id}/secrets/a/b")).status_code == 401
 
 
+async def test_the_organisations_rules_on_addresses(tenant: Tenant) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.grant(vault_id, agent)
+    await tenant.rows(
+        "INSERT INTO ip_rules (id, org_id, rule_type, cidr, applies_to, created_by)"
+        " VALUES (gen_random_uuid(), :org, 'allow', '10.0.0.0/8', 'agents', :org) RETURNING id",
+        org=tenant.owner.org_id,
+    )
+    assert (await ask(tenant, vault_id, agent, ip="10.0.0.1"))["allowed"] is True
+    assert (await ask(tenant, vault_id, agent, ip="::ffff:10.0.0.1"))["allowed"] is True
+    for more in ({"ip": "11.0.0.1"}, {}):
+        answer = await ask(tenant, vault_id, agent, **more)
+        assert (answer["allowed"], answer["step"]) == (False, "address")
+    # rules for agents are none for people
+    assert (await ask(tenant, vault_id, tenant.owner, ip="11.0.0.1"))["allowed"] is True
+
+
 async def test_a_deactivated_person(tenant: Tenant) -> None:
     vault_id, member = await tenant.vault(), await tenant.member(is_active=False)
     await tenant.grant(vault_id, member)

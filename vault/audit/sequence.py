@@ -25,8 +25,9 @@ SEQUENCER_LOCK: Final = 7_214_003
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 # A pending row whose event is gone stays: it is the proof that there was one, and `verify` reports it.
 _TAKE = text(f"""
-    SELECT {EVENT}, s.event_id IS NOT NULL AS sealed
-    FROM audit_pending p JOIN audit_events e ON e.id = p.event_id LEFT JOIN audit_seals s ON s.event_id = e.id
+    SELECT {EVENT},
+           (SELECT s.position FROM audit_seals s WHERE s.event_id = e.id) IS NOT NULL AS sealed
+    FROM audit_pending p JOIN audit_events e ON e.id = p.event_id
     ORDER BY p.sequence LIMIT :batch
 """)  # noqa: S608 - only our own column names
 _LAST = text("""

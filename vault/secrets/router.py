@@ -4,7 +4,7 @@ A path reaches us decoded, whether the client sent its slashes raw, as %2F or en
 a version follows it, that is the last segment.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -30,6 +30,13 @@ router = APIRouter(prefix="/v1/vaults/{vault_id}", tags=["Secrets"])
 ContextDep = Annotated[Context, Depends(context_of)]
 Version = Annotated[int, Path(ge=1, le=MAX_INT32)]
 
+_ABSENT: dict[int | str, dict[str, Any]] = {
+    404: {"description": "Nothing was ever there"},
+    410: {"description": "Deleted, disabled, expired, or read as often as it may be"},
+}
+_ALTERED = _ABSENT | {409: {"description": "The stored value was altered behind the vault's back"}}
+_OCCUPIED: dict[int | str, dict[str, Any]] = {409: {"description": "What is there must not be displaced so"}}
+
 
 @router.get("/secrets")
 async def list_secrets(
@@ -44,7 +51,7 @@ async def list_secrets(
     return SecretListResponse(secrets=found)
 
 
-@router.put("/secrets/{path:path}", status_code=201)
+@router.put("/secrets/{path:path}", status_code=201, responses=_OCCUPIED)
 async def put_secret(
     vault_id: UUID, path: str, body: PutSecretRequest, caller: AnyCaller, context: ContextDep
 ) -> SecretCreatedResponse:
@@ -52,7 +59,7 @@ async def put_secret(
     return await write.put_secret(context, caller, vault_id, path, body)
 
 
-@router.get("/secrets/{path:path}")
+@router.get("/secrets/{path:path}", responses=_ALTERED)
 async def get_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, response: Response
 ) -> SecretResponse:
@@ -61,13 +68,13 @@ async def get_secret(
     return await read.get_secret(context, caller, vault_id, path)
 
 
-@router.delete("/secrets/{path:path}", status_code=204)
+@router.delete("/secrets/{path:path}", status_code=204, responses=_ABSENT)
 async def delete_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
     """Delete a secret with all its versions."""
     await remove.delete_secret(context, caller, vault_id, path)
 
 
-@router.post("/secret-generate/{path:path}", status_code=201)
+@router.post("/secret-generate/{path:path}", status_code=201, responses=_OCCUPIED)
 async def generate_key(
     vault_id: UUID,
     path: str,
@@ -79,7 +86,7 @@ async def generate_key(
     return await write.generate_key(context, caller, vault_id, path, body or GenerateKeyRequest())
 
 
-@router.get("/secret-versions/{path:path}")
+@router.get("/secret-versions/{path:path}", responses=_ABSENT)
 async def list_secret_versions(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, page: PageQuery
 ) -> SecretVersionListResponse:
@@ -89,7 +96,7 @@ async def list_secret_versions(
     )
 
 
-@router.get("/secret-version/{path:path}/{version}")
+@router.get("/secret-version/{path:path}/{version}", responses=_ALTERED)
 async def get_secret_version(
     vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep, response: Response
 ) -> SecretResponse:
@@ -98,8 +105,13 @@ async def get_secret_version(
     return await read.get_secret(context, caller, vault_id, path, version)
 
 
-@router.post("/secret-version/{path:path}/{version}/disable", status_code=204)
-@router.post("/secret-version-disable/{path:path}/{version}", status_code=204, name="disable_secret_version_alias")
+@router.post("/secret-version/{path:path}/{version}/disable", status_code=204, responses=_ABSENT)
+@router.post(
+    "/secret-version-disable/{path:path}/{version}",
+    status_code=204,
+    responses=_ABSENT,
+    name="disable_secret_version_alias",
+)
 async def disable_secret_version(
     vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep
 ) -> None:
@@ -107,7 +119,7 @@ async def disable_secret_version(
     await versions.disable_version(context, caller, vault_id, path, version)
 
 
-@router.post("/secret-rotate/{path:path}", status_code=201)
+@router.post("/secret-rotate/{path:path}", status_code=201, responses=_ABSENT | _OCCUPIED)
 async def rotate_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, body: RotateSecretRequest | None = None
 ) -> SecretCreatedResponse:
@@ -115,7 +127,11 @@ async def rotate_secret(
     return await rotate.rotate_secret(context, caller, vault_id, path, body or RotateSecretRequest())
 
 
-@router.post("/secret-restore/{path:path}", status_code=204)
+@router.post(
+    "/secret-restore/{path:path}",
+    status_code=204,
+    responses={404: _ABSENT[404], 409: {"description": "It is not deleted"}},
+)
 async def restore_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
     """Undo the deletion of a secret; for people who manage the vault."""
     await remove.restore_secret(context, caller, vault_id, path)

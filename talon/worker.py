@@ -23,6 +23,7 @@ from talon.logging import configure
 from talon.migrate import verify_revision
 from vault.audit.heads import sign_heads
 from vault.audit.sequence import seal_pending
+from vault.auth.purge import purge as purge_people
 from vault.auth.send_mails import send_mails
 from vault.context import Context
 from vault.kek.rewrap import rewrap
@@ -52,9 +53,10 @@ class Job:
 
 
 async def sweep(context: Context) -> None:
-    """Housekeeping: old idempotency keys and rate counters, and reservations that have left their window."""
+    """Housekeeping: old idempotency keys, rate counters and logins, and reservations that have left their window."""
     await idempotency.sweep(context.database)
     await purge(context.database)
+    await purge_people(context.database)
     async with context.database.begin() as connection:
         agents = await budget.stale(connection)
     for agent_id in agents:

@@ -1,5 +1,6 @@
 """Statements about people's accounts and mailed tokens; each finds or changes rows and decides nothing."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
@@ -163,6 +164,11 @@ def _waiting(token_hash: bytes, purpose: str) -> tuple[ColumnElement[bool], ...]
         EmailToken.used_at.is_(None),
         EmailToken.expires_at > func.now(),
     )
+
+
+async def update_profile(connection: AsyncConnection, user_id: UUID, changes: dict[str, Any]) -> None:
+    """Change columns of an account."""
+    await connection.execute(update(User).where(User.id == user_id).values(**changes))
 
 
 async def profile(connection: AsyncConnection, user_id: UUID) -> AnyRow:

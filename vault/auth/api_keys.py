@@ -6,12 +6,12 @@ from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write_for
-from vault.auth import keys
+from vault.auth import accounts, keys, mails, outbox
 from vault.auth.caller import Caller
 from vault.auth.models import ApiKey
 from vault.auth.schemas import ApiKeyCreatedReply, ApiKeyReply, CreateApiKeyRequest
 from vault.columns import AnyRow
-from vault.errors import forbidden, not_found
+from vault.errors import bad_request, forbidden, not_found
 from vault.schemas import Page
 
 _SHOWN = (
@@ -26,10 +26,13 @@ _SHOWN = (
 )
 
 
-async def create(connection: AsyncConnection, caller: Caller, request: CreateApiKeyRequest) -> ApiKeyCreatedReply:
-    """Make a key for the caller; its text is in this reply and nowhere else.
+async def create(
+    connection: AsyncConnection, caller: Caller, request: CreateApiKeyRequest, public_url: str
+) -> ApiKeyCreatedReply:
+    """Make a key for the caller; its text is in this reply and nowhere else. A mail tells the person.
 
-    Problem 403 for a credential that is itself limited to some paths: it could otherwise widen itself.
+    Problem 400 for an expiry that is not in the future, 403 for a credential that is itself limited to some paths:
+    it could otherwise widen itself.
     """
     if caller.scopes is not None:
         raise forbidden("A key that is limited to some paths may not create keys")
@@ -48,7 +51,13 @@ async def create(connection: AsyncConnection, caller: Caller, request: CreateApi
         .returning(*_SHOWN)
     )
     row = (await connection.execute(statement)).one()
+    if not row.is_active:
+        raise bad_request("expires_at: must be in the future", expires_at="must be in the future")
     await write_for(connection, caller, "api_key.create", "api_key", row.id, name=row.name, scopes=list(row.scopes))
+    account = await accounts.find_by_id(connection, caller.id)
+    if account is not None:
+        mail = mails.api_key_created(public_url, row.name)
+        await outbox.post(connection, to=account.email, subject=mail.subject, text=mail.text)
     return ApiKeyCreatedReply(key=_shown(row), api_key=made.text)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from vault.audit.write import write_for
-from vault.auth import accounts, api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
+from vault.auth import api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
 from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin
 from vault.auth.emails import normalise
 from vault.auth.parameters import Address, Ctx
@@ -22,7 +22,6 @@ from vault.auth.schemas import (
     MailReply,
     MfaRequiredReply,
     OutboxReply,
-    ProfileReply,
     PublicKeyReply,
     SignupReply,
     SignupRequest,
@@ -110,19 +109,11 @@ async def jwt_public_key(context: Ctx) -> PublicKeyReply:
     return PublicKeyReply(public_key_base64=base64.b64encode(current[-1].public_key).decode())
 
 
-@router.get("/auth/me")
-async def me(caller: Human, context: Ctx) -> ProfileReply:
-    """The caller's own account."""
-    async with context.database.begin() as connection:
-        row = await accounts.profile(connection, caller.id)
-    return ProfileReply(**row._asdict())
-
-
 @router.post("/auth/api-keys", status_code=201)
 async def create_api_key(body: CreateApiKeyRequest, caller: Human, context: Ctx) -> ApiKeyCreatedReply:
     """Make a personal API key; it is shown once."""
     async with context.database.begin() as connection:
-        return await api_keys.create(connection, caller, body)
+        return await api_keys.create(connection, caller, body, context.options.public_url.rstrip("/"))
 
 
 @router.get("/auth/api-keys")

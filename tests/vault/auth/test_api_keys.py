@@ -4,6 +4,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.factories import audit_rows, make_agent, make_user
+from tests.vault.auth.people import mails_to
 from tests.vault.conftest import Connect
 from vault.db import Database
 
@@ -80,6 +81,9 @@ async def test_agents_have_no_personal_keys(connect: Connect, database: Database
         {"name": "a", "scopes": [""]},
         {"name": "a", "expires_at": "tomorrow"},
         {"name": "a", "expires_at": 1893456000},
+        {"name": "a", "expires_at": "2020-01-01T00:00:00Z"},
+        {"name": "a", "scopes": ["x" * 1025]},
+        {"name": "a", "scopes": ["x"] * 101},
     ],
 )
 async def test_a_malformed_key_request_is_400(connect: Connect, database: Database, body: dict[str, Any]) -> None:
@@ -97,3 +101,12 @@ async def test_lists_are_paged_newest_first(connect: Connect, database: Database
     assert page[0]["expires_at"] == "2099-01-01T00:00:00Z"
     rest = (await connect(person.key).get("/v1/auth/api-keys", params={"limit": 2, "offset": 2})).json()["keys"]
     assert [each["name"] for each in rest] == ["test"]
+
+
+async def test_the_person_hears_of_a_new_key_but_not_the_key(connect: Connect, database: Database) -> None:
+    person = await make_user(database)
+    made = await connect(person.key).post("/v1/auth/api-keys", json={"name": "laptop\nBcc: eve"})
+    mails = await mails_to(database, person.email)
+    assert [mail.subject for mail in mails] == ["An API key was created"]
+    assert '"laptop Bcc: eve"' in mails[0].text
+    assert made.json()["api_key"] not in mails[0].text

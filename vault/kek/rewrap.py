@@ -4,6 +4,7 @@ Progress is committed with every part, so any worker goes on where one stopped, 
 """
 
 import asyncio
+import logging
 import time
 from typing import Final
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signer.client import SignerClient
-from signer.errors import SealBroken
+from signer.errors import SealBroken, SignerError, SignerUnavailable
 from vault.audit.write import write
 from vault.context import Context
 from vault.kek import repository
@@ -20,6 +21,8 @@ from vault.kek.repository import Row
 from vault.secrets.context import seal_context
 from vault.vaults import sealed
 from vault.vaults.sealed import Change, Place, Value
+
+log = logging.getLogger(__name__)
 
 # how long one turn of the worker may take, roughly; the next goes on where it ended
 TURN_S: Final = 2.0
@@ -29,13 +32,22 @@ MAX_ROTATIONS: Final = 50
 async def rewrap(context: Context) -> None:
     """Take all running rotations further, one part of each after the other."""
     deadline = time.monotonic() + TURN_S
+    stuck: set[UUID] = set()
     while time.monotonic() < deadline:
         async with context.database.begin() as transaction:
             rows = await repository.all_running(transaction, MAX_ROTATIONS)
-        if not rows:
+        able = [row for row in rows if row["id"] not in stuck]
+        if not able:
             return
-        for row in rows:
-            await rewrap_part(context, row)
+        for row in able:
+            try:
+                await rewrap_part(context, row)
+            except SignerUnavailable:
+                raise
+            except SignerError as error:
+                # the others must not wait for what is wrong with this one
+                log.warning("a key rotation is stuck: %s", type(error).__name__)
+                stuck.add(row["id"])
 
 
 async def rewrap_part(context: Context, row: Row) -> None:

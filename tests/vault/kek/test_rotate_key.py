@@ -188,6 +188,22 @@ async def test_a_value_that_does_not_open_is_counted_and_stops_nothing(tenant: T
     assert await value_of(tenant, vault_id, "c") == "s3cret"
 
 
+async def test_a_rotation_that_is_stuck_holds_up_no_other(tenant: Tenant, context: Context) -> None:
+    stuck, fine = await tenant.vault(), await tenant.vault()
+    for vault_id in (stuck, fine):
+        await tenant.put(vault_id, "a")
+    rotations = [(await rotate(tenant, vault_id))["id"] for vault_id in (stuck, fine)]
+    # a key that the signer never made
+    set_version = "UPDATE kek_rotations SET key_version = :version WHERE id = :id RETURNING 1"
+    await tenant.rows(set_version, version=9, id=UUID(rotations[0]))
+    await rewrap(context)
+    assert (await shown(tenant, stuck, rotations[0]))["status"] == "running"
+    assert (await shown(tenant, fine, rotations[1]))["status"] == "completed"
+    await tenant.rows(set_version, version=2, id=UUID(rotations[0]))
+    await rewrap(context)
+    assert (await shown(tenant, stuck, rotations[0]))["status"] == "completed"
+
+
 async def test_an_empty_vault_and_its_signing_keys(tenant: Tenant, context: Context) -> None:
     vault_id = await tenant.vault()
     await tenant.put(vault_id, "keys/a", "11" * 32, type="private_key")

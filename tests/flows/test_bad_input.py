@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.support.world import World, address
@@ -111,3 +112,104 @@ async def test_list_parameters(world: World) -> None:
     for query in ("limit=0", "limit=-1", "limit=201", "offset=-1", "limit=x", "include=secrets"):
         answer = await world.http.get(f"{agent.url}?{query}", headers=agent.headers)
         assert answer.status_code == 400, query
+
+
+BAD_PATHS = {
+    # plain ones are resolved by the client itself
+    "dots": "%2e%2e",
+    "dots inside": "a/%2e%2e/b",
+    "one dot": "a/%2E/b",
+    "encoded slashes and dots": "a%2F..%2Fb",
+    "a dot": "a.b",
+    "double slash": "a//b",
+    "encoded double slash": "a%2F%2Fb",
+    "leading slash": "/a",
+    "trailing slash": "a/",
+    "NUL": "a%00b",
+    "over-long": "a" * 513,
+    "far over-long": "a/" * 4000 + "a",
+    "space": "a%20b",
+    "backslash": "a%5Cb",
+    "line break": "a%0Ab",
+    "Cyrillic a": "%D0%B0bc",
+    "full-width a": "%EF%BD%81bc",
+    "combining accent": "cafe%CC%81",
+    "zero-width space": "a%E2%80%8Bb",
+    "fraction slash": "a%E2%81%84b",
+    "right-to-left override": "a%E2%80%AEb",
+    "no UTF-8": "a%FFb",
+    "over-long UTF-8 slash": "a%C0%AFb",
+    "encoded twice": "a%252Fb",
+    "wildcard": "a/*",
+}
+
+
+@pytest.mark.parametrize("path", BAD_PATHS.values(), ids=BAD_PATHS.keys())
+async def test_bad_secret_paths(world: World, path: str) -> None:
+    url = f"{world.http.base_url}/v1/vaults/{world.vault_id}"
+    for method, place, body in (
+        ("PUT", "secrets", {"value": "v"}),
+        ("GET", "secrets", None),
+        ("DELETE", "secrets", None),
+        ("POST", "secret-rotate", {}),
+        ("GET", "secret-versions", None),
+    ):
+        target = httpx.URL(url).copy_with(raw_path=f"/v1/vaults/{world.vault_id}/{place}/{path}".encode())
+        answer = await world.http.request(method, target, json=body, headers=world.headers)
+        # what no route can mean is 404
+        assert answer.status_code in (400, 404), (method, answer.status_code, answer.text)
+        assert isinstance(answer.json()["detail"], str)
+
+
+@pytest.mark.parametrize(
+    "path", ["vaults", "vaults/{vault}/secrets", "vaults/{vault}/policies", "agents", "auth/api-keys", "audit/events"]
+)
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", f"limit={10**30}", "limit=1.5", "limit=", f"offset={2**63}"]
+)
+async def test_limits_of_lists(world: World, path: str, query: str) -> None:
+    url = f"/v1/{path.format(vault=world.vault_id)}?{query}"
+    answer = await world.http.get(url, headers=world.headers)
+    assert answer.status_code == 400, answer.text
+
+
+BODIES = {
+    "a key twice": b'{"name": "a", "name": "b"}',
+    "a key twice, once escaped": b'{"name": "a", "n\\u0061me": "b"}',
+    "a key twice inside": b'{"name": "a", "description": {"x": 1, "x": 2}}',
+    "nested far too deep": b'{"name": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    "nested too deep": b'{"name": "a", "description": ' + b'{"a":' * 200 + b"1" + b"}" * 201,
+    "a list": b"[]",
+    "a number": b"1",
+    "a number without end": b"1" * 5000,
+    "a text": b'"name"',
+    "null": b"null",
+    "nothing": b"",
+    "half": b'{"name": "a"',
+    "NaN": b'{"name": NaN}',
+    "a NUL": b'{"name": "a\\u0000"}',
+    "half a surrogate pair": b'{"name": "\\ud800"}',
+    "no UTF-8": b'{"name": "\xff"}',
+    "UTF-16": '{"name": "a"}'.encode("utf-16"),
+    "a comment": b'{"name": "a" /* b */}',
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_bad_json(world: World, body: bytes) -> None:
+    headers = world.headers | {"Content-Type": "application/json"}
+    for method, path in (("POST", "vaults"), ("POST", "agents"), ("POST", f"vaults/{world.vault_id}/policies")):
+        answer = await world.http.request(method, f"/v1/{path}", content=body, headers=headers)
+        assert answer.status_code == 400, (path, answer.text)
+        assert isinstance(answer.json()["detail"], str)
+
+
+async def test_a_transaction_with_a_key_twice(world: World) -> None:
+    wallet, agent = await world.wallet(), await world.agent()
+    body = f'{{"to": "{GOOD}", "value": "0", "chain": "anvil", "signing_key_path": "{wallet.path}", "value": "1"}}'
+    answer = await world.http.post(
+        agent.url, content=body, headers=agent.headers | {"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert "same key twice" in answer.json()["detail"]
+    assert (await world.http.get(agent.url, headers=agent.headers)).json() == {"transactions": []}

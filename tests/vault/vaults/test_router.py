@@ -40,7 +40,8 @@ async def test_an_agent_may_create_a_vault(tenant: Tenant) -> None:
 @pytest.mark.parametrize(
     "body",
     [{}, {"name": ""}, {"name": "   "}, {"name": "x" * 256}, {"name": 7}, {"name": None}, {"name": "a\x00"},
-     {"name": "ok", "description": 1}, {"name": "ok", "mpc_custody": "2-of-2"}, [], "name"],
+     {"name": "ok", "description": 1}, {"name": "ok", "mpc_custody": "2-of-2"}, [], "name",
+     {"name": "__agent-keys"}, {"name": " __agent-keys"}, {"name": "__"}],
 )  # fmt: skip
 async def test_bad_bodies_create_nothing(tenant: Tenant, body: object) -> None:
     answer = await tenant.as_(tenant.owner).post("/v1/vaults", json=body)

@@ -13,8 +13,9 @@ from vault.policies.decide import is_live
 from vault.schemas import Page
 from vault.secrets import ranges, repository
 from vault.secrets.ranges import Ranges
+from vault.secrets.repository import Row
 from vault.secrets.schemas import SecretMetadataResponse
-from vault.secrets.shown import metadata_of
+from vault.secrets.shown import listed_of
 
 SCAN_BATCH = 1000
 
@@ -29,9 +30,8 @@ async def list_secrets(
         if not (access.created_it or access.has_grant):
             raise forbidden("No policy grants you access to this vault")
         within = ranges.both(readable(access), ranges.of_prefix(prefix))
-        chosen = await _page(transaction, access, within, page)
-        rows = await repository.current_of(transaction, vault_id, chosen) if chosen else []
-    return [SecretMetadataResponse(**metadata_of(row["secret_id"], row["path"], row)) for row in rows]
+        rows = await _page(transaction, access, within, page)
+    return [SecretMetadataResponse(**listed_of(row)) for row in rows]
 
 
 def readable(access: Access) -> Ranges:
@@ -48,25 +48,33 @@ def readable(access: Access) -> Ranges:
     return granted if caller.scopes is None else ranges.both(granted, ranges.of_patterns(caller.scopes))
 
 
-async def _page(transaction: AsyncConnection, access: Access, within: Ranges, page: Page) -> Sequence[str]:
-    """The page's paths: as the index has them where every path in the ranges may be read, else one by one."""
+async def _page(transaction: AsyncConnection, access: Access, within: Ranges, page: Page) -> Sequence[Row]:
+    """The page's rows: as the index has them where every path in the ranges may be read, else one by one."""
     vault_id = access.vault.id
     if within.exact:
-        return await repository.paths(transaction, vault_id, within.items, limit=page.limit, offset=page.offset)
+        return await repository.listed(transaction, vault_id, within.items, limit=page.limit, offset=page.offset)
+    chosen = await _walk(transaction, access, within, page)
+    return await repository.listed_at(transaction, vault_id, chosen) if chosen else []
+
+
+async def _walk(transaction: AsyncConnection, access: Access, within: Ranges, page: Page) -> list[str]:
+    """The paths of a page, decided one by one in bounded batches."""
     chosen: list[str] = []
     after, skipped = "", 0
     # ends: every batch begins behind the last path of the one before
     while True:
-        batch = await repository.paths(transaction, vault_id, within.items, after=after, limit=SCAN_BATCH)
-        for path in batch:
-            if not access.may(path, "read"):
+        batch = await repository.listed(
+            transaction, access.vault.id, within.items, after=after, limit=SCAN_BATCH, in_full=False
+        )
+        for row in batch:
+            if not access.may(row["path"], "read"):
                 continue
             if skipped < page.offset:
                 skipped += 1
                 continue
-            chosen.append(path)
+            chosen.append(row["path"])
             if len(chosen) == page.limit:
                 return chosen
         if len(batch) < SCAN_BATCH:
             return chosen
-        after = batch[-1]
+        after = batch[-1]["path"]

@@ -17,6 +17,8 @@ class Secret(Base):
     """A path in a vault; its id stays the same over all versions, and over deletion and revival.
 
     This row is the lock under which version numbers are given out (`latest_version` is the highest given).
+    `newest` repeats what a list shows of the newest enabled version (null: there is none), so that a page reads
+    one stretch of one index and no versions; `repository.note_newest` keeps it after every change.
     Paths collate as bytes, so that the unique index also serves prefix searches and path order.
     """
 
@@ -31,6 +33,7 @@ class Secret(Base):
     vault_id: Mapped[UUID] = mapped_column(ForeignKey("vaults.id"))
     path: Mapped[str] = mapped_column(Text(collation="C"))
     latest_version: Mapped[int] = mapped_column(Integer, default=0)
+    newest: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 

@@ -46,26 +46,33 @@ def _with_secret(version: FromClause) -> list[ColumnElement[Any]]:
 _CURRENT = select(*_with_secret(_NEWEST)).select_from(_SECRETS).outerjoin(_NEWEST, text("true"))
 
 # Disjoint stretches of the path order, one index walk each, and no further than the page; a path without an enabled
-# version is not listed. LATERAL twice, and no more to plan: the walk must never become a scan and a sort.
-_PATHS = text(
+# version is not listed. LATERAL, and no more to plan: the walk must never become a scan and a sort.
+_LISTED = text(
     """
-    SELECT found.path
+    SELECT found.id AS secret_id, found.path, CASE WHEN :in_full THEN found.newest END AS newest
     FROM unnest(CAST(:lows AS text[]), CAST(:highs AS text[])) WITH ORDINALITY AS wanted(low, high, place)
     CROSS JOIN LATERAL (
-        SELECT s.path
+        SELECT s.id, s.path, s.newest
         FROM secrets s
-        CROSS JOIN LATERAL (
-            SELECT 1 FROM secret_versions
-            WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
-            ORDER BY version DESC LIMIT 1
-        ) enabled
-        WHERE s.vault_id = :vault_id AND s.deleted_at IS NULL
+        WHERE s.vault_id = :vault_id AND s.deleted_at IS NULL AND s.newest IS NOT NULL
           AND s.path >= wanted.low COLLATE "C" AND s.path < wanted.high COLLATE "C" AND s.path > :after
         ORDER BY s.path
         LIMIT :most
     ) found
     ORDER BY wanted.place, found.path
     LIMIT :limit OFFSET :offset
+    """
+)
+_NOTE_NEWEST = text(
+    """
+    UPDATE secrets SET newest = (
+        SELECT jsonb_build_object('type', type, 'version', version, 'metadata', metadata, 'created_at', created_at,
+               'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', cmek_fingerprint IS NOT NULL)
+        FROM secret_versions v
+        WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
+        ORDER BY v.version DESC LIMIT 1
+    )
+    WHERE id = :secret_id
     """
 )
 
@@ -99,7 +106,7 @@ async def lock(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row |
     return (await transaction.execute(query)).mappings().one_or_none()
 
 
-async def paths(
+async def listed(
     transaction: AsyncConnection,
     vault_id: UUID,
     within: Sequence[Range],
@@ -107,12 +114,16 @@ async def paths(
     after: str = "",
     limit: int,
     offset: int = 0,
-) -> Sequence[str]:
-    """Live paths with an enabled version inside disjoint, ordered ranges, in byte order, behind `after`."""
+    in_full: bool = True,
+) -> Sequence[Row]:
+    """Live secrets with an enabled version in disjoint, ordered ranges, in byte order of paths, behind `after`.
+
+    Without `in_full` only to look at their paths: metadata may be large.
+    """
     if not within:
         return []
     found = await transaction.execute(
-        _PATHS,
+        _LISTED,
         {
             "lows": [each.low for each in within],
             "highs": [each.high for each in within],
@@ -121,9 +132,26 @@ async def paths(
             "most": limit + offset,
             "limit": limit,
             "offset": offset,
+            "in_full": in_full,
         },
     )
-    return found.scalars().all()
+    return found.mappings().all()
+
+
+async def listed_at(transaction: AsyncConnection, vault_id: UUID, chosen: Sequence[str]) -> Sequence[Row]:
+    """The same rows in full at several paths."""
+    query = select(_SECRETS.c.id.label("secret_id"), _SECRETS.c.path, _SECRETS.c.newest).where(
+        _SECRETS.c.vault_id == vault_id,
+        _SECRETS.c.path.in_(chosen),
+        _SECRETS.c.deleted_at.is_(None),
+        _SECRETS.c.newest.is_not(None),
+    )
+    return (await transaction.execute(query.order_by(_SECRETS.c.path))).mappings().all()
+
+
+async def note_newest(transaction: AsyncConnection, secret_id: UUID) -> None:
+    """Repeat on the secret's row what lists show of it; the caller holds that row, or two changes could miss."""
+    await transaction.execute(_NOTE_NEWEST, {"secret_id": secret_id})
 
 
 async def versions(transaction: AsyncConnection, secret_id: UUID, page: Page) -> Sequence[Row]:
@@ -137,17 +165,6 @@ async def newest(transaction: AsyncConnection, secret_id: UUID) -> Row | None:
     """The newest version that was not deleted, disabled and expired ones included."""
     found = await versions(transaction, secret_id, Page(1, 0))
     return found[0] if found else None
-
-
-async def current_of(transaction: AsyncConnection, vault_id: UUID, chosen: Sequence[str]) -> Sequence[Row]:
-    """The same as `current` for several live paths, by path; those without an enabled version are left out."""
-    query = _CURRENT.where(
-        _SECRETS.c.vault_id == vault_id,
-        _SECRETS.c.path.in_(chosen),
-        _SECRETS.c.deleted_at.is_(None),
-        _NEWEST.c.version.is_not(None),
-    )
-    return (await transaction.execute(query.order_by(_SECRETS.c.path))).mappings().all()
 
 
 async def next_version(transaction: AsyncConnection, vault_id: UUID, path: str) -> tuple[UUID, int]:
@@ -172,6 +189,7 @@ async def newest_type(transaction: AsyncConnection, secret_id: UUID) -> str | No
 async def add_version(transaction: AsyncConnection, values: Mapping[str, Any]) -> Row:
     """Insert a version."""
     found = await transaction.execute(insert(_VERSIONS).values(**values).returning(*_VERSIONS.c))
+    await note_newest(transaction, values["secret_id"])
     return found.mappings().one()
 
 
@@ -195,7 +213,7 @@ async def charge_read(transaction: AsyncConnection, secret_id: UUID, version: in
 
 
 async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -> bool:
-    """Take a version out of service; False when it was already."""
+    """Take a version of a locked secret out of service; False when it was already."""
     found = await transaction.execute(
         update(_VERSIONS)
         .where(
@@ -206,6 +224,7 @@ async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -
         )
         .values(disabled_at=func.clock_timestamp())
     )
+    await note_newest(transaction, secret_id)
     return found.rowcount == 1
 
 
@@ -226,6 +245,7 @@ async def remove(transaction: AsyncConnection, vault_id: UUID, path: str) -> UUI
         .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
         .values(deleted_at=moment)
     )
+    await note_newest(transaction, secret_id)
     return cast(UUID, secret_id)
 
 
@@ -237,6 +257,7 @@ async def restore(transaction: AsyncConnection, secret_id: UUID, moment: datetim
         .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at == moment)
         .values(deleted_at=None)
     )
+    await note_newest(transaction, secret_id)
     return found.rowcount
 
 

@@ -1,10 +1,26 @@
 """A version as the wire shows it, without its value."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chains.addresses import format_address
 from vault.secrets.repository import Row
+
+
+def listed_of(row: Row) -> dict[str, Any]:
+    """The same from what a secret's own row repeats of its newest version."""
+    newest = row["newest"]
+    expires_at, address = newest["expires_at"], newest["address"]
+    version = {
+        **newest,
+        "created_at": datetime.fromisoformat(newest["created_at"]),
+        "expires_at": None if expires_at is None else datetime.fromisoformat(expires_at),
+        "address": None if address is None else bytes.fromhex(address),
+        "disabled_at": None,
+        "cmek_fingerprint": "" if newest["cmek"] else None,
+    }
+    return metadata_of(row["secret_id"], row["path"], version)
 
 
 def metadata_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:

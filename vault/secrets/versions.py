@@ -36,6 +36,8 @@ async def disable_version(context: Context, caller: Caller, vault_id: UUID, path
     async with context.database.begin() as transaction:
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
+        # against somebody who stores the next version just now: lists show the newest of both
+        await repository.lock(transaction, vault_id, path)
         row = await repository.version_of(transaction, vault_id, path, version)
         if row is None:
             raise absent.missing(path)

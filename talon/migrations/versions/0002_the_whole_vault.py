@@ -301,10 +301,10 @@ def upgrade() -> None:
         ["org_id", "resource_id", "created_at", "sequence"],
         unique=False,
     )
+    op.drop_column("audit_events", "integrity_hash")
     # what was written before waits for its seal like everything else
     op.execute("INSERT INTO audit_pending (event_id, sequence, org_id) SELECT id, sequence, org_id FROM audit_events")
     op.drop_column("audit_events", "prev_event_id")
-    op.drop_column("audit_events", "integrity_hash")
     op.add_column("email_tokens", sa.Column("user_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("org_id", sa.UUID(), nullable=True))
     op.add_column("email_tokens", sa.Column("role", sa.Text(), nullable=True))
@@ -337,6 +337,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NULL"),
     )
     op.add_column("secret_versions", sa.Column("cmek_fingerprint", sa.Text(), nullable=True))
+    op.add_column(
+        "secrets", sa.Column("newest", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
+    )
     op.create_index(
         "ix_secrets_vault_id_path_live",
         "secrets",
@@ -349,3 +352,16 @@ def upgrade() -> None:
     op.create_unique_constraint(op.f("uq_users_google_subject"), "users", ["google_subject"])
     op.add_column("vaults", sa.Column("cmek_fingerprint", sa.Text(), nullable=True))
     op.add_column("vaults", sa.Column("is_system", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+
+    # what lists show of a secret's newest version is repeated on its own row
+    op.execute(
+        """
+        UPDATE secrets SET newest = (
+            SELECT jsonb_build_object('type', type, 'version', version, 'metadata', metadata, 'created_at', created_at,
+                   'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', false)
+            FROM secret_versions v
+            WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
+            ORDER BY v.version DESC LIMIT 1
+        )
+        """
+    )

@@ -130,5 +130,5 @@ def create_app(config: ProcessConfig) -> FastAPI:
     app.add_middleware(CountRequests)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
-    publish(app)
+    publish(app, ROUTERS)
     return app

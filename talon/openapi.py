@@ -1,8 +1,9 @@
 """The published document (/openapi.json): FastAPI's own, with who must log in and how every error looks."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -28,19 +29,19 @@ _ANY_PROBLEM = {
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
 
-def publish(app: FastAPI) -> None:
+def publish(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Have `app` answer /openapi.json with `document`; made once, on first use."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(app)
+            app.openapi_schema = document(app, routers)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the application's routes."""
+def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the application, whose routes are those of these routers."""
     made: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes, openapi_version="3.1.0"
     )
@@ -48,7 +49,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas["ProblemDetails"] = _PROBLEM
     components["securitySchemes"] = {"BearerAuth": {"type": "http", "scheme": "bearer"}}
-    private = _private(app)
+    private = _private(routers)
     for path, item in made["paths"].items():
         for method, operation in item.items():
             if method not in _METHODS:
@@ -62,10 +63,11 @@ def document(app: FastAPI) -> dict[str, Any]:
     return made
 
 
-def _private(app: FastAPI) -> set[tuple[str, str]]:
+def _private(routers: Sequence[APIRouter]) -> set[tuple[str, str]]:
     return {
         (route.path_format, method.lower())
-        for route in app.routes
+        for router in routers
+        for route in router.routes
         if isinstance(route, APIRoute) and _asks_who(route.dependant)
         for method in route.methods or ()
     }

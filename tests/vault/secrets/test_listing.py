@@ -205,7 +205,8 @@ async def test_a_page_costs_the_same_in_a_large_vault(tenant: Tenant, monkeypatc
         return median(touched)
 
     for who in (tenant.owner, narrow):
-        assert await buffers(large, who) <= 1.2 * await buffers(small, who)
+        # a hundred rows either way; a few blocks for where they happen to lie
+        assert await buffers(large, who) <= 1.2 * await buffers(small, who) + 4
     for who in (tenant.owner, narrow):
         for vault_id in (large, small):
             page = await tenant.as_(who).get(f"/v1/vaults/{vault_id}/secrets", params={"limit": 3})

@@ -15,7 +15,9 @@ from tests.support.vault_api import Tenant
 from tests.vault.auth.people import PASSWORD, a_peer, lock_s, log_in, make_person, token_to, wind
 from tests.vault.conftest import Connect
 from vault.auth import lockout, second_factor
-from vault.auth.models import MfaChallenge, RecoveryCode, SecondFactor
+from vault.auth.mfa_schemas import MfaDisableRequest, MfaSetupReply, MfaVerifyRequest, MfaVerifySetupReply
+from vault.auth.models import MfaChallenge, SecondFactor
+from vault.auth.schemas import MfaRequiredReply
 from vault.auth.second_factor import PEOPLE
 from vault.context import Context
 from vault.db import Database
@@ -247,5 +249,11 @@ async def test_a_sealed_secret_moved_to_somebody_else_is_useless(
 
 
 def test_nothing_of_it_is_in_a_repr() -> None:
-    assert "sealed" not in repr(SecondFactor(sealed=b"sealed"))
-    assert "hash" not in repr(RecoveryCode(code_hash=b"hash"))
+    shown = [
+        MfaSetupReply(otpauth_uri="hidden", secret="hidden"),
+        MfaVerifySetupReply(recovery_codes=["hidden"]),
+        MfaVerifyRequest(code="hidden", mfa_token="hidden"),
+        MfaDisableRequest(code="hidden", password="hidden"),
+        MfaRequiredReply(mfa_token="hidden", expires_in=300),
+    ]
+    assert "hidden" not in repr(shown)

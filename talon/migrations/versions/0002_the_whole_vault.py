@@ -358,7 +358,8 @@ def upgrade() -> None:
         """
         UPDATE secrets SET newest = (
             SELECT jsonb_build_object('type', type, 'version', version, 'metadata', metadata,
-                   'created_at', created_at, 'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', false)
+                   'created_at', created_at, 'expires_at', expires_at,
+                   'address', encode(address, 'hex'), 'cmek', false)
             FROM secret_versions v
             WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
             ORDER BY v.version DESC LIMIT 1

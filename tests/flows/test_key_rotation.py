@@ -19,6 +19,7 @@ import pytest
 
 from talon.processes import EARLY_KILL_S
 from tests.flows.test_crash import alive
+from tests.support import leaks
 from tests.support.instance import Running, start_instance
 from tests.support.report import LINES
 from tests.support.world import SOAK, World, until
@@ -154,11 +155,13 @@ async def test_kills_while_the_customers_key_is_rotated(mortal: Running, owner: 
     rng, struck = random.Random(5), 0
     vault = await make_vault(owner)
     vault.keys = (Key(),)
+    used = {vault.keys[0].header}
     answer = await vault.call("POST", "/cmek", json={"fingerprint": vault.keys[0].fingerprint})
     assert answer.status_code == 200, answer.text
     await vault.fill(SECRETS, "first")
     for number in range(CUSTOMER_KILLS):
         old, new = vault.keys[0], Key()
+        used.add(new.header)
         vault.keys = (old, new)
         job = await rotate(vault, old, new)
         writing = asyncio.create_task(vault.fill(WRITTEN_MEANWHILE, f"meanwhile/{number}"))
@@ -179,6 +182,8 @@ async def test_kills_while_the_customers_key_is_rotated(mortal: Running, owner: 
         vault.keys = (new,)
         await vault.read_all()
         await asyncio.sleep(EARLY_KILL_S)
+    found, _ = leaks.search(used, [*leaks.dump(mortal.owner_dsn), *leaks.logs(mortal.home)])
+    assert found == []
     LINES.append(f"customer key rotation: {CUSTOMER_KILLS} kills, {struck} of them struck a running one")
 
 

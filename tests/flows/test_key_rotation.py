@@ -137,7 +137,7 @@ async def test_kills_while_the_vaults_own_key_is_rotated(mortal: Running, owner:
         assert (done["failed"], done["key_version"]) == (0, number + 2)
         assert done["processed"] >= SECRETS
         # a child that is killed again and again in its first second is taken for one that cannot run
-        await asyncio.sleep(EARLY_KILL_S)
+        await asyncio.sleep(EARLY_KILL_S if SOAK else 0)
     await vault.read_all()
     async with await psycopg.AsyncConnection.connect(mortal.owner_dsn) as connection:
         rows = await connection.execute(
@@ -181,7 +181,7 @@ async def test_kills_while_the_customers_key_is_rotated(mortal: Running, owner: 
         vault.texts = {path: text for path, text in vault.texts.items() if not path.startswith("meanwhile/")}
         vault.keys = (new,)
         await vault.read_all()
-        await asyncio.sleep(EARLY_KILL_S)
+        await asyncio.sleep(EARLY_KILL_S if SOAK else 0)
     found, _ = leaks.search(used, [*leaks.dump(mortal.owner_dsn), *leaks.logs(mortal.home)])
     assert found == []
     LINES.append(f"customer key rotation: {CUSTOMER_KILLS} kills, {struck} of them struck a running one")
@@ -207,7 +207,7 @@ async def ended(mortal: Running, vault: Vault, job_id: str) -> dict[str, Any]:
 
     if not SOAK:
         try:
-            return dict(await until(look, 2, "the job's end"))
+            return dict(await until(look, 0.5, "the job's end"))
         except AssertionError:
             async with await psycopg.AsyncConnection.connect(mortal.owner_dsn) as connection:
                 await connection.execute(

@@ -11,6 +11,7 @@ from vault.auth.caller import Caller
 from vault.auth.models import ApiKey
 from vault.auth.schemas import ApiKeyCreatedReply, ApiKeyReply, CreateApiKeyRequest
 from vault.columns import AnyRow
+from vault.context import Context
 from vault.errors import bad_request, forbidden, not_found
 from vault.schemas import Page
 
@@ -27,7 +28,7 @@ _SHOWN = (
 
 
 async def create(
-    connection: AsyncConnection, caller: Caller, request: CreateApiKeyRequest, public_url: str
+    context: Context, connection: AsyncConnection, caller: Caller, request: CreateApiKeyRequest
 ) -> ApiKeyCreatedReply:
     """Make a key for the caller; its text is in this reply and nowhere else. A mail tells the person.
 
@@ -56,8 +57,8 @@ async def create(
     await write_for(connection, caller, "api_key.create", "api_key", row.id, name=row.name, scopes=list(row.scopes))
     account = await accounts.find_by_id(connection, caller.id)
     if account is not None:
-        mail = mails.api_key_created(public_url, row.name)
-        await outbox.post(connection, to=account.email, subject=mail.subject, text=mail.text)
+        mail = mails.api_key_created(context.options.public_url.rstrip("/"), row.name)
+        await outbox.post(context, connection, to=account.email, subject=mail.subject, text=mail.text)
     return ApiKeyCreatedReply(key=_shown(row), api_key=made.text)
 
 

@@ -110,5 +110,5 @@ async def _create(
     if created is None:
         return False
     mail = mails.welcome(context.options.public_url.rstrip("/"))
-    await outbox.post(connection, to=email, subject=mail.subject, text=mail.text)
+    await outbox.post(context, connection, to=email, subject=mail.subject, text=mail.text)
     return True

@@ -200,7 +200,8 @@ class OutboxMail(Base):
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
     recipient: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)
-    body: Mapped[str] = mapped_column(Text)
+    # sealed by the signer: a mail may hold a token that still counts
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     sent_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     tries: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))

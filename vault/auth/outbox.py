@@ -1,6 +1,6 @@
 """The mail outbox: written in the transaction that causes a mail, sent later by the worker."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, insert, select
 from sqlalchemy import text as sql
@@ -8,9 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.models import OutboxMail
 from vault.columns import AnyRow
+from vault.context import Context
 from vault.schemas import Page
 
 MAX_ALIKE = 5
+# the vault that mails are sealed in: no row of vaults, only a key at the signer
+MAILS = UUID("7a1e0000-0000-4000-8000-000000000002")
 
 
 async def may_post(connection: AsyncConnection, *, to: str, subject: str) -> bool:
@@ -27,18 +30,26 @@ async def may_post(connection: AsyncConnection, *, to: str, subject: str) -> boo
     return (await connection.execute(statement)).scalar_one() < MAX_ALIKE
 
 
-async def post(connection: AsyncConnection, *, to: str, subject: str, text: str) -> None:
-    """Put one plain-text mail into the outbox."""
-    await connection.execute(insert(OutboxMail).values(id=uuid4(), recipient=to, subject=subject, body=text))
+async def post(context: Context, connection: AsyncConnection, *, to: str, subject: str, text: str) -> None:
+    """Put one plain-text mail into the outbox; its text is sealed behind the HSM."""
+    mail_id = uuid4()
+    await context.signer.create_vault_key(MAILS)
+    sealed = await context.signer.seal(MAILS, _bound_to(mail_id), text.encode())
+    await connection.execute(insert(OutboxMail).values(id=mail_id, recipient=to, subject=subject, sealed=sealed))
+
+
+async def text_of(context: Context, mail: AnyRow) -> str:
+    """What a mail says."""
+    return (await context.signer.open(MAILS, _bound_to(mail.id), mail.sealed)).decode()
 
 
 async def messages(connection: AsyncConnection, to: str | None, page: Page) -> list[AnyRow]:
-    """Mails, newest first; only those to one address if it is given."""
+    """Mails, newest first, still sealed; only those to one address if it is given."""
     statement = select(
         OutboxMail.id,
-        OutboxMail.recipient.label("to"),
+        OutboxMail.recipient,
         OutboxMail.subject,
-        OutboxMail.body.label("text"),
+        OutboxMail.sealed,
         OutboxMail.created_at,
         OutboxMail.sent_at,
     )
@@ -46,3 +57,7 @@ async def messages(connection: AsyncConnection, to: str | None, page: Page) -> l
         statement = statement.where(OutboxMail.recipient == to)
     statement = statement.order_by(OutboxMail.created_at.desc(), OutboxMail.id)
     return list((await connection.execute(statement.limit(page.limit).offset(page.offset))).all())
+
+
+def _bound_to(mail_id: UUID) -> bytes:
+    return b"talon/mail/v1" + mail_id.bytes

@@ -64,7 +64,7 @@ async def forgot(context: Context, email: str, ip_address: str | None) -> str:
             email=address,
             user_id=account.id if account is not None else NOBODYS_ORG,
         )
-        await outbox.post(connection, to=address, subject=mail.subject, text=mail.text)
+        await outbox.post(context, connection, to=address, subject=mail.subject, text=mail.text)
         if has_password and is_bearable:
             await attempt.commit()
         else:
@@ -115,7 +115,7 @@ def _require_strong(password: str) -> None:
 
 async def _tell(context: Context, connection: AsyncConnection, email: str) -> None:
     mail = mails.password_changed(_public_url(context))
-    await outbox.post(connection, to=email, subject=mail.subject, text=mail.text)
+    await outbox.post(context, connection, to=email, subject=mail.subject, text=mail.text)
 
 
 async def _note_request(connection: AsyncConnection, account: AnyRow | None, ip_address: str | None) -> None:

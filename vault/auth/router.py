@@ -113,7 +113,7 @@ async def jwt_public_key(context: Ctx) -> PublicKeyReply:
 async def create_api_key(body: CreateApiKeyRequest, caller: Human, context: Ctx) -> ApiKeyCreatedReply:
     """Make a personal API key; it is shown once."""
     async with context.database.begin() as connection:
-        return await api_keys.create(connection, caller, body, context.options.public_url.rstrip("/"))
+        return await api_keys.create(context, connection, caller, body)
 
 
 @router.get("/auth/api-keys")
@@ -140,4 +140,16 @@ async def mail_outbox(
     """Mails, newest first; all of them stay here when no SMTP server is configured."""
     async with context.database.begin() as connection:
         rows = await outbox.messages(connection, normalise(to) if to else None, page)
-    return OutboxReply(messages=[MailReply(**row._asdict()) for row in rows])
+    return OutboxReply(
+        messages=[
+            MailReply(
+                id=row.id,
+                to=row.recipient,
+                subject=row.subject,
+                text=await outbox.text_of(context, row),
+                created_at=row.created_at,
+                sent_at=row.sent_at,
+            )
+            for row in rows
+        ]
+    )

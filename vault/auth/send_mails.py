@@ -11,6 +11,7 @@ from aiosmtplib import SMTP, SMTPException
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vault.auth import outbox
 from vault.auth.models import OutboxMail
 from vault.columns import AnyRow
 from vault.context import Context
@@ -38,7 +39,7 @@ async def send_mails(context: Context, *, server: str | None, sender: str) -> No
             # counted and put off before it is tried: another worker, or our next life, does not hammer on it
             await _put_off(connection, mail.id, mail.tries)
         try:
-            await _send(server, sender, mail)
+            await _send(server, sender, mail, await outbox.text_of(context, mail))
         except (SMTPException, OSError) as error:
             # neither the address nor the server's words: they quote the mail
             log.warning("a mail could not be sent", error=type(error).__name__, tries=mail.tries + 1)
@@ -51,7 +52,7 @@ async def send_mails(context: Context, *, server: str | None, sender: str) -> No
 
 async def _due(connection: AsyncConnection) -> AnyRow | None:
     statement = (
-        select(OutboxMail.id, OutboxMail.recipient, OutboxMail.subject, OutboxMail.body, OutboxMail.tries)
+        select(OutboxMail.id, OutboxMail.recipient, OutboxMail.subject, OutboxMail.sealed, OutboxMail.tries)
         .where(
             OutboxMail.sent_at.is_(None),
             OutboxMail.next_try_at <= func.clock_timestamp(),
@@ -73,12 +74,12 @@ async def _put_off(connection: AsyncConnection, mail_id: UUID, tries: int) -> No
     )
 
 
-async def _send(server: str, sender: str, mail: AnyRow) -> None:
+async def _send(server: str, sender: str, mail: AnyRow, text: str) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, mail.recipient, mail.subject
     message["Message-ID"] = make_msgid(domain="talon.local")
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.body)
+    message.set_content(text)
     url = urlsplit(server)
     encrypted = url.scheme == "smtps"
     smtp = SMTP(

@@ -47,7 +47,7 @@ async def signup(context: Context, email: str, password: str, display_name: str)
                     password_hash=password_hash,
                     display_name=display_name,
                 )
-            await outbox.post(connection, to=address, subject=mail.subject, text=mail.text)
+            await outbox.post(context, connection, to=address, subject=mail.subject, text=mail.text)
     return address
 
 
@@ -69,7 +69,7 @@ async def verify_email(context: Context, token: str, ip_address: str | None) -> 
             raise bad_request("The token is invalid, used or expired")
         user_id, org_id = created
         mail = mails.welcome(context.options.public_url.rstrip("/"))
-        await outbox.post(connection, to=waiting.email, subject=mail.subject, text=mail.text)
+        await outbox.post(context, connection, to=waiting.email, subject=mail.subject, text=mail.text)
         return await issue.for_user(context, connection, user_id, org_id, 1, "verify_email", ip_address)
 
 

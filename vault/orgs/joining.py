@@ -11,12 +11,14 @@ from vault.auth import accounts, outbox
 from vault.auth.caller import Caller
 from vault.auth.emails import parse_email
 from vault.columns import AnyRow
+from vault.context import Context
 from vault.errors import Problem, bad_request, conflict, forbidden
 from vault.orgs import invitations, repository
 from vault.orgs.schemas import AcceptInvitationRequest, AcceptInvitationResponse, InvitationResponse, Role
 from vault.schemas import Page
 
 # the inviter's address and nothing else of his choosing: this goes to strangers
+_SUBJECT = "You are invited to an organisation at Talon"
 _TEXT = """{inviter} invites you to join an organisation at Talon as {role}.
 
 Open this link and sign in with this e-mail address to accept; if you have no account yet, sign up with it first:
@@ -26,7 +28,7 @@ The link works once, for {days} days. If you do not know {inviter}, ignore this 
 """
 
 
-async def invite(connection: AsyncConnection, public_url: str, caller: Caller, email: str, role: Role) -> str:
+async def invite(context: Context, connection: AsyncConnection, caller: Caller, email: str, role: Role) -> str:
     """Mail an invitation and return the stored form of the address.
 
     The mail and the answer are the same whether or not the address has an account here.
@@ -48,10 +50,12 @@ async def invite(connection: AsyncConnection, public_url: str, caller: Caller, e
     text = _TEXT.format(
         inviter=inviter.email,
         role=role,
-        link=f"{public_url.rstrip('/')}/invite?token={quote(token)}",
+        link=f"{context.options.public_url.rstrip('/')}/invite?token={quote(token)}",
         days=invitations.DAYS,
     )
-    await outbox.post(connection, to=address, subject="You are invited to an organisation at Talon", text=text)
+    await outbox.post(
+        context, connection, to=address, subject="You are invited to an organisation at Talon", text=text
+    )
     await write_for(connection, caller, "org.invite", "organisation", caller.org_id, email=address, role=role)
     return address
 

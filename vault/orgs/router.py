@@ -51,9 +51,8 @@ async def remove_member(user_id: UUID, caller: OrgAdmin, context: Ctx) -> None:
 @router.post("/invite", responses={409: {"description": "A member already, or too many open invitations"}})
 async def invite_member(body: InviteMemberRequest, caller: OrgAdmin, context: Ctx) -> InviteMemberResponse:
     """Invite somebody by mail; the link counts once, for 7 days."""
-    public_url = context.options.public_url
     async with context.database.begin() as connection:
-        email = await joining.invite(connection, public_url, caller, body.email, body.role)
+        email = await joining.invite(context, connection, caller, body.email, body.role)
     return InviteMemberResponse(message="An invitation is on its way.", email=email)
 
 

@@ -10,9 +10,10 @@ import httpx
 from sqlalchemy import select, text
 
 from tests.support.factories import Person, make_user
-from vault.auth import lockout
+from vault.auth import lockout, outbox
 from vault.auth.models import OutboxMail
 from vault.auth.passwords import hash_password
+from vault.context import Context
 from vault.db import Database
 
 PASSWORD = "Correct-Horse-7-Staple"
@@ -49,19 +50,19 @@ async def make_person(database: Database, **columns: Any) -> Person:
     return await make_user(database, password_hash=_hash[0], **columns)
 
 
-async def mails_to(database: Database, email: str) -> list[Mail]:
+async def mails_to(context: Context, email: str) -> list[Mail]:
     """Somebody's mails, oldest first."""
-    statement = select(OutboxMail.subject, OutboxMail.body).where(OutboxMail.recipient == email)
-    async with database.begin() as connection:
-        rows = await connection.execute(statement.order_by(OutboxMail.created_at))
-        return [Mail(row.subject, row.body) for row in rows]
+    statement = select(OutboxMail.id, OutboxMail.subject, OutboxMail.sealed).where(OutboxMail.recipient == email)
+    async with context.database.begin() as connection:
+        rows = (await connection.execute(statement.order_by(OutboxMail.created_at))).all()
+    return [Mail(row.subject, await outbox.text_of(context, row)) for row in rows]
 
 
-async def token_to(database: Database, email: str, page: str) -> str:
+async def token_to(context: Context, email: str, page: str) -> str:
     """The token of the newest mail that links to `page`."""
     links = [
         found[1]
-        for mail in await mails_to(database, email)
+        for mail in await mails_to(context, email)
         if (found := re.search(rf"https://talon\.example/{page}\?token=(\S+)", mail.text))
     ]
     return links[-1]

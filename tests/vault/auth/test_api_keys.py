@@ -6,6 +6,7 @@ import pytest
 from tests.support.factories import audit_rows, make_agent, make_user
 from tests.vault.auth.people import mails_to
 from tests.vault.conftest import Connect
+from vault.context import Context
 from vault.db import Database
 
 
@@ -103,10 +104,12 @@ async def test_lists_are_paged_newest_first(connect: Connect, database: Database
     assert [each["name"] for each in rest] == ["test"]
 
 
-async def test_the_person_hears_of_a_new_key_but_not_the_key(connect: Connect, database: Database) -> None:
+async def test_the_person_hears_of_a_new_key_but_not_the_key(
+    connect: Connect, context: Context, database: Database
+) -> None:
     person = await make_user(database)
     made = await connect(person.key).post("/v1/auth/api-keys", json={"name": "laptop\nBcc: eve"})
-    mails = await mails_to(database, person.email)
+    mails = await mails_to(context, person.email)
     assert [mail.subject for mail in mails] == ["An API key was created"]
     assert '"laptop Bcc: eve"' in mails[0].text
     assert made.json()["api_key"] not in mails[0].text

@@ -50,7 +50,7 @@ async def google(http: httpx.AsyncClient, id_token: str) -> httpx.Response:
 
 
 async def test_a_new_person_gets_an_account_and_an_organisation(
-    connect: Connect, database: Database, issuer: Issuer, http: httpx.AsyncClient
+    connect: Connect, context: Context, database: Database, issuer: Issuer, http: httpx.AsyncClient
 ) -> None:
     email = an_email()
     claims = claims_of(email.upper())
@@ -61,14 +61,14 @@ async def test_a_new_person_gets_an_account_and_an_organisation(
     assert len({person["id"] for person in people}) == 1
     me = people[0]
     assert (me["email"], me["display_name"], me["auth_method"], me["role"]) == (email, "Ada", "google", "owner")
-    assert [mail.subject for mail in await mails_to(database, email)] == ["Welcome to Talon"]
+    assert [mail.subject for mail in await mails_to(context, email)] == ["Welcome to Talon"]
     # the address may change at Google: the subject stays
     moved = await google(http, issuer.token(**claims_of(an_email(), sub=claims["sub"])))
     assert (await connect(moved.json()["access_token"]).get("/v1/auth/me")).json()["id"] == me["id"]
     # no password opens it, and no mail makes one
     assert (await log_in(http, email)).status_code == 401
     await http.post("/v1/auth/forgot-password", json={"email": email})
-    assert len(await mails_to(database, email)) == 1
+    assert len(await mails_to(context, email)) == 1
 
 
 async def test_an_account_with_the_address_is_linked_and_keeps_its_password(

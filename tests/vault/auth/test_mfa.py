@@ -173,7 +173,7 @@ async def test_a_challenge_bears_five_tries_and_the_person_few_more(database: Da
 
 
 async def test_a_challenge_ends_with_time_and_with_the_password(
-    connect: Connect, database: Database, enrolled: Enrolled
+    connect: Connect, context: Context, database: Database, enrolled: Enrolled
 ) -> None:
     challenge = await enrolled.challenge()
     async with database.begin() as connection:
@@ -184,7 +184,7 @@ async def test_a_challenge_ends_with_time_and_with_the_password(
     assert (await enrolled.verify("made up", await enrolled.code())).status_code == 401
     challenge = await enrolled.challenge()
     await enrolled.http.post("/v1/auth/forgot-password", json={"email": enrolled.person.email})
-    body = {"token": await token_to(database, enrolled.person.email, "reset-password"), "new_password": PASSWORD}
+    body = {"token": await token_to(context, enrolled.person.email, "reset-password"), "new_password": PASSWORD}
     assert (await enrolled.http.post("/v1/auth/reset-password", json=body)).status_code == 200
     assert (await enrolled.verify(challenge, await enrolled.code())).status_code == 401
     # a mailbox alone does not get in

@@ -44,7 +44,7 @@ async def test_a_change_ends_tokens_and_sessions_but_no_keys(
     assert (await connect(person.key).get("/v1/auth/me")).status_code == 200
     assert (await log_in(http, person.email)).status_code == 401
     assert (await log_in(http, person.email, OTHER_PASSWORD)).status_code == 200
-    assert [mail.subject for mail in await mails_to(database, person.email)] == ["Your password was changed"]
+    assert [mail.subject for mail in await mails_to(context, person.email)] == ["Your password was changed"]
     assert len(await audit_rows(database, person.org_id, "user.change_password")) == 1
 
 
@@ -58,14 +58,14 @@ async def test_a_change_ends_tokens_and_sessions_but_no_keys(
     ],
 )
 async def test_a_change_that_is_refused_changes_nothing(
-    connect: Connect, database: Database, body: dict[str, str]
+    connect: Connect, context: Context, database: Database, body: dict[str, str]
 ) -> None:
     person, http = await make_person(database), connect(peer=a_peer())
     token = (await log_in(http, person.email)).json()["access_token"]
     assert (await connect(token).post("/v1/auth/change-password", json=body)).status_code == 400
     assert (await connect(token).get("/v1/auth/me")).status_code == 200
     assert (await log_in(http, person.email)).status_code == 200
-    assert await mails_to(database, person.email) == []
+    assert await mails_to(context, person.email) == []
 
 
 async def test_a_stolen_token_cannot_try_passwords(connect: Connect, database: Database) -> None:
@@ -78,14 +78,14 @@ async def test_a_stolen_token_cannot_try_passwords(connect: Connect, database: D
     assert (await http.post("/v1/auth/change-password", json=CHANGE)).status_code == 429
 
 
-async def test_a_forgotten_password_is_set_anew_once(connect: Connect, database: Database) -> None:
+async def test_a_forgotten_password_is_set_anew_once(connect: Connect, context: Context, database: Database) -> None:
     person, http = await make_person(database), connect(peer=a_peer())
     login = (await log_in(http, person.email)).json()["access_token"]
     for _ in range(2):
         asked = await http.post("/v1/auth/forgot-password", json={"email": f" {person.email.upper()} "})
         assert asked.status_code == 200
-    token = await token_to(database, person.email, "reset-password")
-    first = (await mails_to(database, person.email))[0].text.split("token=")[1].split()[0]
+    token = await token_to(context, person.email, "reset-password")
+    first = (await mails_to(context, person.email))[0].text.split("token=")[1].split()[0]
     weak = await http.post("/v1/auth/reset-password", json={"token": token, "new_password": "weak"})
     assert weak.status_code == 400
     # locked out by somebody else: the mail opens the door nevertheless
@@ -100,14 +100,14 @@ async def test_a_forgotten_password_is_set_anew_once(connect: Connect, database:
     assert (await connect(login).get("/v1/auth/me")).status_code == 401
     assert (await log_in(http, person.email)).status_code == 401
     assert (await log_in(http, person.email, OTHER_PASSWORD)).status_code == 200
-    assert (await mails_to(database, person.email))[-1].subject == "Your password was changed"
+    assert (await mails_to(context, person.email))[-1].subject == "Your password was changed"
     assert len(await audit_rows(database, person.org_id, "user.reset_password")) == 1
 
 
-async def test_an_old_reset_token_is_refused(connect: Connect, database: Database) -> None:
+async def test_an_old_reset_token_is_refused(connect: Connect, context: Context, database: Database) -> None:
     person, http = await make_person(database), connect(peer=a_peer())
     await http.post("/v1/auth/forgot-password", json={"email": person.email})
-    token = await token_to(database, person.email, "reset-password")
+    token = await token_to(context, person.email, "reset-password")
     async with database.begin() as connection:
         await connection.execute(
             update(EmailToken).where(EmailToken.email == person.email).values(expires_at=text("now()"))
@@ -117,11 +117,13 @@ async def test_an_old_reset_token_is_refused(connect: Connect, database: Databas
     # a signup's token is none for a password
     email = an_email()
     await http.post("/v1/auth/signup", json={"email": email, "password": PASSWORD})
-    body["token"] = await token_to(database, email, "verify-email")
+    body["token"] = await token_to(context, email, "verify-email")
     assert (await http.post("/v1/auth/reset-password", json=body)).status_code == 400
 
 
-async def test_only_password_accounts_get_mail_and_only_a_few(connect: Connect, database: Database) -> None:
+async def test_only_password_accounts_get_mail_and_only_a_few(
+    connect: Connect, context: Context, database: Database
+) -> None:
     person, keyless = await make_person(database), await make_user(database)
     closed = await make_person(database, is_active=False)
     http = connect(peer=a_peer())
@@ -129,11 +131,11 @@ async def test_only_password_accounts_get_mail_and_only_a_few(connect: Connect, 
         for email in (person.email, keyless.email, closed.email, "not an address", ""):
             answer = await http.post("/v1/auth/forgot-password", json={"email": email})
             assert (answer.status_code, answer.json()) == (200, {"message": password_change.FORGOTTEN})
-    assert len(await mails_to(database, person.email)) == 5
-    assert await mails_to(database, keyless.email) == await mails_to(database, closed.email) == []
+    assert len(await mails_to(context, person.email)) == 5
+    assert await mails_to(context, keyless.email) == await mails_to(context, closed.email) == []
 
 
-async def test_nobody_fills_a_mailbox_with_signups(connect: Connect, database: Database) -> None:
+async def test_nobody_fills_a_mailbox_with_signups(connect: Connect, context: Context, database: Database) -> None:
     person, nobody = await make_person(database), an_email()
     http = connect(peer=a_peer())
     for email in (person.email, nobody):
@@ -141,7 +143,7 @@ async def test_nobody_fills_a_mailbox_with_signups(connect: Connect, database: D
             *(http.post("/v1/auth/signup", json={"email": email, "password": PASSWORD}) for _ in range(8))
         )
         assert {answer.status_code for answer in answers} == {200}
-        assert len(await mails_to(database, email)) == 5
+        assert len(await mails_to(context, email)) == 5
 
 
 async def test_neither_answer_nor_work_nor_time_tells_who_has_an_account(

@@ -10,6 +10,7 @@ from tests.support.vault_api import Tenant
 from tests.vault.auth.people import PASSWORD, a_peer, log_in, mails_to, make_person, token_to
 from tests.vault.conftest import Connect
 from vault.auth import export
+from vault.context import Context
 from vault.db import Database
 
 CONFIRMED = {"confirmation": "DELETE MY ACCOUNT"}
@@ -91,14 +92,14 @@ async def delete(tenant: Tenant, who: Person, body: Any = CONFIRMED) -> int:
 
 
 async def test_an_account_is_closed_with_everything_of_it(
-    connect: Connect, database: Database, tenant: Tenant
+    connect: Connect, context: Context, database: Database, tenant: Tenant
 ) -> None:
     person, http = await make_person(database), connect(peer=a_peer())
     alone = Tenant(database, tenant.app, person)
     vault_id, agent = await alone.vault(), await alone.agent()
     login = (await log_in(http, person.email)).json()["access_token"]
     await http.post("/v1/auth/forgot-password", json={"email": person.email})
-    reset = await token_to(database, person.email, "reset-password")
+    reset = await token_to(context, person.email, "reset-password")
     for wrong in ({}, {"confirmation": "yes"}, {"confirm": "delete my account"}, []):
         assert await delete(alone, person, wrong) == 400
     assert await delete(alone, person, {"confirm": "DELETE MY ACCOUNT"}) == 204
@@ -116,12 +117,12 @@ async def test_an_account_is_closed_with_everything_of_it(
     # the address is free again
     await http.post("/v1/auth/signup", json={"email": person.email, "password": PASSWORD})
     again = await http.post(
-        "/v1/auth/verify-email", json={"token": await token_to(database, person.email, "verify-email")}
+        "/v1/auth/verify-email", json={"token": await token_to(context, person.email, "verify-email")}
     )
     me = (await connect(again.json()["access_token"]).get("/v1/auth/me")).json()
     assert me["email"] == person.email
     assert (me["id"], me["org_id"]) != (str(person.id), str(person.org_id))
-    assert (await mails_to(database, person.email))[-1].subject == "Welcome to Talon"
+    assert (await mails_to(context, person.email))[-1].subject == "Welcome to Talon"
     await alone.close()
 
 

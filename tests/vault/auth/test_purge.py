@@ -6,6 +6,7 @@ from tests.vault.auth.people import a_peer, an_email, log_in, mails_to, make_per
 from tests.vault.conftest import Connect
 from vault.auth import challenges, lockout, outbox, purge, web_sessions
 from vault.auth.purge import purge as purged
+from vault.context import Context
 from vault.db import Database
 
 _AGED = {
@@ -56,16 +57,16 @@ async def test_what_is_over_goes_and_the_rest_stays(connect: Connect, database: 
     assert all(count >= 1 for count in removed.values())
 
 
-async def test_mails_nobody_sent_stay(database: Database) -> None:
+async def test_mails_nobody_sent_stay(context: Context, database: Database) -> None:
     email = an_email()
     async with database.begin() as connection:
-        await outbox.post(connection, to=email, subject="hello", text="there")
+        await outbox.post(context, connection, to=email, subject="hello", text="there")
         await connection.execute(
             text("UPDATE outbox_mails SET created_at = now() - interval '1 year' WHERE recipient = :to"),
             {"to": email},
         )
     await purged(database)
-    assert len(await mails_to(database, email)) == 1
+    assert len(await mails_to(context, email)) == 1
 
 
 async def test_many_rows_go_in_bounded_batches(database: Database, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -62,7 +62,9 @@ async def recipient(context: Context) -> str:
     address = f"{uuid4()}@example.com"
     async with context.database.begin() as connection:
         await connection.execute(update(OutboxMail).values(tries=99))
-        await outbox.post(connection, to=address, subject="Grüße", text="Open this: https://x.example/?token=a=b\n")
+        await outbox.post(
+            context, connection, to=address, subject="Grüße", text="Open this: https://x.example/?token=a=b\n"
+        )
     return address
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.factories import Person, audit_rows, make_user
 from tests.support.vault_api import Tenant
+from vault.auth import outbox
 
 ACCEPT = "/v1/org/invitations/accept"
 
@@ -24,7 +26,10 @@ async def invite(tenant: Tenant, email: str, role: str = "member", who: Person |
 
 
 async def mails(tenant: Tenant, email: str) -> list[Any]:
-    return await tenant.rows("SELECT * FROM outbox_mails WHERE recipient = :to ORDER BY created_at", to=email)
+    rows = await tenant.rows(
+        "SELECT id, sealed FROM outbox_mails WHERE recipient = :to ORDER BY created_at", to=email
+    )
+    return [{"body": await outbox.text_of(tenant.app.state.context, SimpleNamespace(**row))} for row in rows]
 
 
 async def org_of(tenant: Tenant, person: Person) -> tuple[Any, str]:

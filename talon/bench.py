@@ -1,8 +1,9 @@
-"""`make bench`: a first figure. Submissions a second as a ratio of what the same chain takes in the same run."""
+"""`make bench`: submissions as a ratio of what the same chain takes, and what size costs as a ratio of no size."""
 
 import asyncio
 import json
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ import httpx
 from eth_account import Account
 
 from chains.rpc import ChainClient
+from talon import bench_scale
 from talon.instance import temporary_instance
 
 TRANSACTIONS = 300
@@ -131,25 +133,30 @@ async def measure(base_url: str, rpc_url: str, email: str, password: str) -> lis
 
 
 def main() -> None:
-    """Start an instance of its own, measure, print JSON lines and a table."""
-    with (
-        tempfile.TemporaryDirectory(prefix="talon-bench-") as home,
-        temporary_instance(Path(home), UNHURRIED) as instance,
-    ):
-        lines = asyncio.run(
+    """Start instances of its own, measure, print JSON lines and tables."""
+    directory = tempfile.TemporaryDirectory(prefix="talon-bench-")
+    with directory as home, temporary_instance(Path(home), UNHURRIED) as instance:
+        submissions = asyncio.run(
             measure(instance.base_url, instance.rpc_url, instance.admin_email, instance.admin_password)
         )
-    for line in lines:
+    for line in submissions:
+        print(json.dumps(line), flush=True)
+    sizes = bench_scale.measure(lambda text: print(text, file=sys.stderr, flush=True))
+    for line in sizes:
         print(json.dumps(line))
     print(
         "\nsubmit/s: all steps through Talon, one wallet. bare/s: pre-signed transactions straight to the same chain."
     )
     print(f"\n{'concurrency':>12} {'submit/s':>10} {'bare/s':>10} {'ratio':>7}")
-    for line in lines:
+    for line in submissions:
         print(
             f"{line['concurrency']:>12} {line['submissions_per_s']:>10} {line['bare_broadcasts_per_s']:>10}"
             f" {line['ratio']:>7}"
         )
+    print("\nlarge over almost empty, medians of interleaved pairs:")
+    print(f"\n{'request':>18} {'cpu':>7} {'buffers':>9} {'wall':>7}")
+    for line in sizes:
+        print(f"{line['request']:>18} {line['cpu_ratio']:>7} {line['buffers_ratio']:>9} {line['wall_ratio']:>7}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from talon.instance import Instance, temporary_instance
 
 LARGE = (100_000, 1_000_000)
 # enough for a full page of each list
-SMALL = (200, 200)
+SMALL = (200, 1_000)
 PAIRS = 10
 BATCH = 60
 # enough for every connection of the pool
@@ -101,7 +101,7 @@ class Side:
         self.requests = {
             "read": f"/v1/vaults/{vault}/secrets/{self.path}",
             "list page": f"/v1/vaults/{vault}/secrets?limit=100&prefix={self.path[:8]}",
-            "audit page": "/v1/audit/events?limit=100&action=secret.read&actor_id=actor-0",
+            "audit page": "/v1/audit/events?limit=20&action=secret.read&actor_id=actor-0",
             "policy decision": f"/v1/vaults/{vault}/access?{question}",
         }
 

@@ -1,6 +1,7 @@
 """Fixtures of the whole run."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,18 @@ async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledge
     )
     await running.stop()
     assert found == []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes that test, each hands its lines to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["lines"] = LINES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of them is done."""
+    LINES.extend(getattr(node, "workeroutput", {}).get("lines", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import psycopg
@@ -61,10 +62,17 @@ class Ledger:
         for name in HEADERS:
             self.note(request.headers.get(name))
         if request.method in ("POST", "PUT", "PATCH", "DELETE") and isinstance(request.stream, httpx.ByteStream):
-            self.note_body(request.url.path, b"".join(request.stream))
+            body = b"".join(request.stream)
+            if "urlencoded" in request.headers.get("content-type", ""):
+                for name, value in parse_qsl(body.decode(errors="replace")):
+                    self.note(value if name in FIELDS else None)
+            else:
+                self.note_body(request.url.path, body)
 
     def note_response(self, request: httpx.Request, response: httpx.Response) -> None:
         """Remember what an answer handed out."""
+        for value in response.cookies.values():
+            self.note(value)
         if response.is_success and "json" in response.headers.get("content-type", "") and response.is_stream_consumed:
             self.note_body(request.url.path, response.content)
 

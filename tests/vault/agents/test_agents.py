@@ -1,7 +1,7 @@
 """Agents over HTTP: created, shown, changed, re-keyed, removed, and who may do that."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
@@ -94,7 +94,7 @@ BAD_VALUES: list[dict[str, Any]] = [
     {"tx_max_value_ether": "1"},
     {"tx_max_value_wei": "1"},
     {"is_platform_admin": True},
-    {"org_id": str(uuid4())},
+    {"org_id": str(UUID(int=1))},
     {"llm_token_billing": True},
     {"intents_api_enabled": "true"},
     {"intents_api_enabled": 1},

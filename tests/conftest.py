@@ -38,6 +38,16 @@ async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledge
     assert found == []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every operation of the fuzz an id of its own.
+
+    schemathesis leaves them all with one, and of tests with the same id only one is handed to a process.
+    """
+    for item in items:
+        if label := getattr(item, "operation_label", None):
+            item._id = item.id.with_params(label)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Of several processes that test, each hands its lines to the one that prints."""
     if hasattr(session.config, "workeroutput"):

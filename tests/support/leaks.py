@@ -25,6 +25,8 @@ FIELDS = frozenset(
 )
 # a `value` is a secret here, and an amount elsewhere
 VALUE_PATHS = re.compile(r"/secret(s|-version|-rotate)/")
+# a `token` of a balance is a contract
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 HEADERS = ("x-cmek-old-key", "x-cmek-new-key")
 # whole credentials by their form, whoever used them: keys of people and agents, tokens
 FORMS = re.compile(
@@ -43,7 +45,7 @@ class Ledger:
         if isinstance(value, list):
             for each in value:
                 self.note(each)
-        elif isinstance(value, str) and len(value) >= SHORTEST:
+        elif isinstance(value, str) and len(value) >= SHORTEST and not ADDRESS.fullmatch(value):
             self.values.add(value)
 
     def note_body(self, path: str, body: bytes) -> None:

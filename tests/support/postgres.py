@@ -90,12 +90,12 @@ class Postgres:
                 env=self._environment,
             )
         settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        prefix = ["setpriv", "--pdeathsig", "INT"]
+        # inside the namespace: entering one would clear it
+        prefix = [*_unprivileged(), "setpriv", "--pdeathsig", "INT"]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *prefix,
-                    *_unprivileged(),
                     self._binaries / "postgres",
                     "-D",
                     data,

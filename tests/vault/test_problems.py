@@ -17,7 +17,7 @@ from tests.support.postgres import Postgres, open_database
 from tests.support.vault_app import client, make_app
 from tests.support.world import until
 from tests.vault.conftest import OPTIONS, Connect
-from vault.auth.router import router as auth
+from vault.auth.routers import ROUTERS as AUTH
 from vault.body_limit import MAX_BODY_BYTES
 from vault.context import Context
 from vault.db import Database, metadata
@@ -78,7 +78,7 @@ def assert_problem(answer: httpx.Response, status: int) -> str:
         ("no-key", 404, "key"),
         ("bad-key", 400, "private key"),
         ("refused", 409, "nothing was signed"),
-        ("broken", 500, "unexpected"),
+        ("broken", 409, "altered"),
         ("chain-down", 503, "chain"),
         ("bad-amount", 400, "18 places"),
         ("bad-nonce", 422, "nonce 7"),
@@ -170,7 +170,7 @@ async def test_a_lost_database_is_503_and_comes_back(postgres: Postgres, signer:
     async with open_database(url, metadata) as database:
         person = await make_user(database)
         context = Context(database=database, signer=signer, chains=ChainClients({}), options=OPTIONS)
-        async with client(make_app(context, (auth,)), person.key) as http:
+        async with client(make_app(context, AUTH), person.key) as http:
             assert (await http.get("/v1/auth/me")).status_code == 200
             # a restart from the connections' point of view: they are gone, and so is the database for a while
             async with open_database(postgres.url("postgres")) as admin, admin.engine.connect() as connection:

@@ -20,11 +20,13 @@ STUCK_AFTER_S = 300
 # labels by wallet at most; the totals count all
 MAX_WALLETS = 50
 MAX_COUNTED = 100_000
+# an event deleted before its seal waits for ever, and must not hide the age of those behind it
+MAX_LOOKED_AT = 100
 
 _AUDIT = text(f"""
     SELECT (SELECT count(*) FROM (SELECT 1 FROM audit_pending LIMIT {MAX_COUNTED}) waiting) AS waiting,
-           COALESCE((SELECT extract(epoch FROM clock_timestamp() - event.created_at)
-                     FROM (SELECT event_id FROM audit_pending ORDER BY sequence LIMIT 1) oldest
+           COALESCE((SELECT extract(epoch FROM clock_timestamp() - min(event.created_at))
+                     FROM (SELECT event_id FROM audit_pending ORDER BY sequence LIMIT {MAX_LOOKED_AT}) oldest
                      JOIN audit_events event ON event.id = oldest.event_id), 0)::float8 AS oldest_s
 """)  # noqa: S608 - made of constants
 

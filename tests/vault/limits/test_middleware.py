@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support.vault_app import client, make_app
-from vault.auth.router import router as auth
+from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context
 from vault.health.router import router as health
 from vault.limits.middleware import RateLimit, group_of
@@ -17,7 +17,7 @@ from vault.limits.middleware import RateLimit, group_of
 @pytest.fixture
 def limited(context: Context) -> FastAPI:
     limits = {"auth": "3/10 second", "ip": "10/10 second"}
-    app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, auth))
+    app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, *AUTH))
     app.add_middleware(RateLimit)
     return app
 

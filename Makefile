@@ -17,7 +17,7 @@ demo: setup ## the main job, end to end on a local chain, in a dozen lines
 	@$(BIN)/python -m talon.demo
 
 test: check ## every test, against the real parts
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0
 
 soak: setup ## the long tests: crash, race and model runs at full length
 	@TALON_SOAK=1 $(BIN)/python -m pytest -m soak

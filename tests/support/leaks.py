@@ -4,7 +4,6 @@ Every request that the tests make to an instance passes `watch`; at the end of t
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import orjson
 import psycopg
 
 # shorter ones occur by chance
@@ -51,7 +51,7 @@ class Ledger:
     def note_body(self, path: str, body: bytes) -> None:
         """Remember what a JSON body holds, at any depth."""
         try:
-            parsed = json.loads(body)
+            parsed = orjson.loads(body)  # bounded in depth, whatever the interpreter's own limit
         except ValueError:
             return
         for name, value in _members(parsed):

@@ -13,7 +13,7 @@ setup: ## install what is missing, into this directory
 	@command -v $(PYTHON) >/dev/null || { echo "please install Python 3.11 or newer (Debian: apt-get install python3)"; exit 1; }
 	@$(PYTHON) -m talon.bootstrap
 
-demo: setup ## the main job, end to end on a local chain, in a dozen lines
+demo: setup ## the main job, end to end on a local chain, in some twenty lines
 	@$(BIN)/python -m talon.demo
 
 test: check ## every test, against the real parts

@@ -89,8 +89,17 @@ def examine(
         _collect(
             claimed, (line for line in _lines(path, findings) if line.get("type") not in ("event", "seal")), findings
         )
-    for path in (*kept, *pinned):
-        _collect(earlier if path in kept else trusted, _documents(path, findings), findings)
+    # a file that was given to compare with and has nothing to compare must not look like a comparison
+    for path in kept:
+        before = len(earlier.heads)
+        _collect(earlier, _documents(path, findings), findings)
+        if len(earlier.heads) == before:
+            findings.add("malformed", f"{path.name} holds no head")
+    for path in pinned:
+        before = len(trusted.keys)
+        _collect(trusted, _documents(path, findings), findings)
+        if len(trusted.keys) == before:
+            findings.add("malformed", f"{path.name} holds no key")
     walked = _Walked(findings, _by_position([*claimed.heads, *earlier.heads]), claimed.records)
     for path in exports:
         walked.file(path)

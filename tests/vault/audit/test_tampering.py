@@ -271,7 +271,16 @@ async def test_the_command_says_what_it_found_and_ends_accordingly(log: Log) -> 
     assert status == 1
     assert "missing_seal at position 3" in said
     assert run(log.directory / "nowhere")[0] == 2
-    # nothing of the server comes with it
+
+
+@pytest.mark.parametrize("option", ["kept", "pinned"])
+async def test_a_file_with_nothing_to_compare_is_no_comparison(log: Log, option: str) -> None:
+    await log.grow(3)
+    empty = log.directory / "answer.json"
+    empty.write_text(json.dumps({"valid": True, "checked": 3, "findings": []}))
+    whole = await log.export()
+    assert _kinds(examine([whole], **{option: [empty]})) == {"malformed"}
+    assert examine([whole], **{option: [whole]}).findings.count == 0
 
 
 def test_nothing_of_the_server_comes_with_the_verifier() -> None:

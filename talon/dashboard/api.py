@@ -11,7 +11,7 @@ from vault.auth.authenticate import SIGNED_IN
 from vault.auth.caller import Caller
 
 TIMEOUT_S = 30.0
-_PASSED_ON = ("x-forwarded-for", "user-agent")
+_PASSED_ON = (b"x-forwarded-for", b"user-agent")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ async def ask(
         await application(scope, receive, send)
 
     peer = (request.client.host, request.client.port) if request.client else ("", 0)
-    headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name))}
+    # every line and byte as it came: of several X-Forwarded-For a proxy's own is the last
+    headers = [(name, value) for name, value in request.headers.raw if name in _PASSED_ON]
     transport = httpx.ASGITransport(app=as_person, client=peer)
     async with httpx.AsyncClient(transport=transport, base_url="http://talon", headers=headers) as http:
         answer = await http.request(method, path, json=body, timeout=TIMEOUT_S)

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import structlog
-from aiosmtplib import SMTP, SMTPException
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +43,9 @@ async def send_mails(context: Context, *, server: str | None, sender: str) -> No
         except (SMTPException, OSError) as error:
             # neither the address nor the server's words: they quote the mail
             log.warning("a mail could not be sent", error=type(error).__name__, tries=mail.tries + 1)
+            # refused for its own sake: anybody can sign up with addresses that nobody has, the others do not wait
+            if isinstance(error, SMTPRecipientsRefused | SMTPDataError):
+                continue
             return
         async with context.database.begin() as connection:
             await connection.execute(

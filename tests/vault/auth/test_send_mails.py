@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from vault.auth import outbox
 from vault.auth.models import OutboxMail
@@ -22,6 +22,7 @@ class MailServer:
     """Just enough of RFC 5321 to take a mail, or to refuse it."""
 
     refuse: bool = False
+    unknown: str | None = None
     mails: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -39,6 +40,8 @@ class MailServer:
                 await say("250 taken")
             elif verb == "DATA":
                 await say("451 not now")
+            elif verb == "RCPT" and self.unknown is not None and self.unknown in line:
+                await say("550 no such mailbox")
             elif verb == "QUIT":
                 await say("221 bye")
                 break
@@ -115,3 +118,18 @@ async def test_a_password_is_not_sent_in_the_clear(context: Context, server: Mai
     # the server offers no STARTTLS
     assert server.mails == []
     assert (await mail_of(context, recipient)).sent_at is None
+
+
+async def test_a_refused_mail_does_not_hold_up_the_others(
+    context: Context, server: MailServer, recipient: str
+) -> None:
+    nobody = f"nobody-{uuid4()}@example.com"
+    server.unknown = nobody
+    async with context.database.begin() as connection:
+        await outbox.post(context, connection, to=nobody, subject="s", text="t")
+        # due before the other one
+        early = update(OutboxMail).where(OutboxMail.recipient == nobody)
+        await connection.execute(early.values(next_try_at=OutboxMail.next_try_at - text("interval '1 hour'")))
+    await send_mails(context, server=server.url, sender=SENDER)
+    assert (await mail_of(context, nobody)).sent_at is None
+    assert (await mail_of(context, recipient)).sent_at is not None

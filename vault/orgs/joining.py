@@ -44,6 +44,10 @@ async def invite(context: Context, connection: AsyncConnection, caller: Caller, 
         raise conflict("This person is a member of the organisation already")
     if await invitations.count_open(connection, caller.org_id) >= invitations.MAX_OPEN:
         raise conflict(f"{invitations.MAX_OPEN} invitations are open already; wait until some are accepted or expire")
+    # nobody's mailbox is filled by somebody else's invitations
+    if not await outbox.may_post(connection, to=address, subject=_SUBJECT):
+        detail = "This address was invited too often within the last hour; try again later"
+        raise Problem(429, detail, headers={"Retry-After": "3600"})
     token = secrets.token_urlsafe(32)
     await invitations.add(connection, token=token, email=address, org_id=caller.org_id, role=role, sent_by=caller.id)
     inviter = await accounts.profile(connection, caller.id)
@@ -53,9 +57,7 @@ async def invite(context: Context, connection: AsyncConnection, caller: Caller, 
         link=f"{context.options.public_url.rstrip('/')}/invite?token={quote(token)}",
         days=invitations.DAYS,
     )
-    await outbox.post(
-        context, connection, to=address, subject="You are invited to an organisation at Talon", text=text
-    )
+    await outbox.post(context, connection, to=address, subject=_SUBJECT, text=text)
     await write_for(connection, caller, "org.invite", "organisation", caller.org_id, email=address, role=role)
     return address
 

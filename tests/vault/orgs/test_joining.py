@@ -173,3 +173,12 @@ async def test_who_may_invite(tenant: Tenant) -> None:
     for bad in ({}, {"email": "nobody"}, {**body, "role": "king"}, {"email": "a@b\n.c"}):
         assert (await http.post("/v1/org/invite", json=bad)).status_code == 400
     assert (await http.post("/v1/org/invite", json={**body, "role": None})).status_code == 200
+
+
+async def test_nobodys_mailbox_is_filled(tenant: Tenant) -> None:
+    email = f"{uuid4()}@example.com"
+    send = tenant.as_(tenant.owner).post
+    answers = [await send("/v1/org/invite", json={"email": email}) for _ in range(outbox.MAX_ALIKE + 1)]
+    assert [answer.status_code for answer in answers] == [200] * outbox.MAX_ALIKE + [429]
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert len(await mails(tenant, email)) == outbox.MAX_ALIKE

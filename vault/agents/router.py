@@ -15,7 +15,7 @@ from vault.agents.schemas import (
     KeyRotatedReply,
     UpdateAgentRequest,
 )
-from vault.auth.dependencies import AgentCaller, AnyCaller, OrgAdmin
+from vault.auth.dependencies import AgentCaller, AnyCaller, OrgAdmin, org_admin
 from vault.context import Context, context_of
 from vault.errors import forbidden
 from vault.schemas import PageQuery
@@ -51,8 +51,8 @@ async def get_agent(agent_id: UUID, caller: AnyCaller, context: Ctx) -> AgentRep
     """One agent with its guardrails; an agent may look at itself only."""
     if caller.is_agent and caller.id != agent_id:
         raise forbidden("An agent may only look at itself")
-    if not caller.is_agent and not caller.is_org_admin:
-        raise forbidden("Only an owner or admin of the organisation may do this")
+    if not caller.is_agent:
+        await org_admin(caller)
     async with context.database.begin() as connection:
         return await service.get(connection, caller, agent_id)
 

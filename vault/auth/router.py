@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from vault.audit.write import write_for
 from vault.auth import api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
-from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin
+from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin, WholePerson
 from vault.auth.emails import normalise
 from vault.auth.parameters import Address, Ctx
 from vault.auth.schemas import (
@@ -124,7 +124,7 @@ async def list_api_keys(caller: Human, context: Ctx, page: PageQuery) -> ApiKeyL
 
 
 @router.delete("/auth/api-keys/{key_id}", status_code=204)
-async def revoke_api_key(key_id: UUID, caller: Human, context: Ctx) -> None:
+async def revoke_api_key(key_id: UUID, caller: WholePerson, context: Ctx) -> None:
     """Revoke a personal API key at once."""
     async with context.database.begin() as connection:
         await api_keys.revoke(connection, caller, key_id)

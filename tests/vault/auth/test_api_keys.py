@@ -56,12 +56,16 @@ async def test_other_peoples_keys_are_unknown(connect: Connect, database: Databa
 
 async def test_a_narrowed_key_can_neither_widen_itself_nor_manage(connect: Connect, database: Database) -> None:
     person = await make_user(database, scopes=("keys/*",))
+    robot = await make_agent(database, person.org_id)
+    (key,) = (await connect(person.key).get("/v1/auth/api-keys")).json()["keys"]
     exchanged = (await connect().post("/v1/auth/api-key-token", json={"api_key": person.key})).json()
     for credential in (person.key, exchanged["access_token"]):
         assert (await connect(credential).get("/v1/auth/me")).status_code == 200
         made = await connect(credential).post("/v1/auth/api-keys", json={"name": "wide"})
         assert made.status_code == 403
         assert (await connect(credential).post("/v1/agents", json={"name": "a"})).status_code == 403
+        assert (await connect(credential).get(f"/v1/agents/{robot.id}")).status_code == 403
+        assert (await connect(credential).delete(f"/v1/auth/api-keys/{key['id']}")).status_code == 403
 
 
 async def test_agents_have_no_personal_keys(connect: Connect, database: Database) -> None:

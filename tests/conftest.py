@@ -26,6 +26,7 @@ async def instance(tmp_path_factory: pytest.TempPathFactory, ledger: leaks.Ledge
     """
     # the one trusted proxy is the nginx of test_mtls, which comes from an address of its own
     environment = {"TALON_WORKERS": "2", "TALON_SIGNERS": "2", "TALON_TRUSTED_PROXIES": "127.0.0.9"}
+    environment["TALON_CLIENT_CERT_HEADER"] = "Client-Cert"
     running = await start_instance(tmp_path_factory.mktemp("talon"), environment)
     yield running
     said = "".join(running.lines).encode()

@@ -4,12 +4,17 @@ The depth matters: Python's own JSON parser recurses in C up to the interpreter'
 raise that limit (py_ecc, which eth-account imports, to 100,000). A body of that many brackets then overflows the
 stack and kills the process, credentials or not. orjson refuses more than 1,024 levels, so it goes first.
 
+So do the values: 5 MiB of empty arrays are small to send and keep the parsers busy for seconds, and every request of
+this process waits for them.
+
 A key that an object has twice is refused: which of its two values counts is every parser's own choice, so whoever
 checked the request before us may have read another one than we would act on.
 """
 
 import asyncio
 import json
+import re
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -20,6 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vault.errors import Problem, bad_request
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
+# No request of ours has more than a few hundred
+MAX_VALUES = 20_000
+# a whole string (RFC 8259, section 7), or what stands before a value
+_PART = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]', re.DOTALL)
 # Read and thrown away before a 413: a client that sends first and listens later would see only a reset connection
 MAX_DISCARDED_BYTES = 4 * MAX_BODY_BYTES
 BODY_DEADLINE_S = 30.0
@@ -127,6 +136,8 @@ def _check_encoding(encoding: bytes) -> None:
 
 
 def _check_json(body: bytes) -> None:
+    if _has_too_many_values(body):
+        raise bad_request(f"The body has more than {MAX_VALUES} values")
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -137,6 +148,14 @@ def _check_json(body: bytes) -> None:
         raise bad_request("The body has an object with the same key twice") from None
     except ValueError:  # a number of more digits than Python reads
         raise bad_request("The body is not valid JSON") from None
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    if sum(body.count(sign) for sign in b",[{") < MAX_VALUES:
+        return False
+    # that many signs may stand inside a long text; at most a string for each that does not
+    parts = _PART.finditer(body)
+    return any(True for _ in islice(parts, 2 * MAX_VALUES, None))
 
 
 def _keys_once(pairs: list[tuple[str, Any]]) -> None:

@@ -30,7 +30,7 @@ class Options:
     # OIDC issuers that agents may come from; an issuer is fetched from, so the operator names them
     oidc_issuers: tuple[str, ...] = ()
     # the header in which a trusted proxy passes a client's verified certificate on
-    client_cert_header: str = "client-cert"
+    client_cert_header: str | None = None
     # limits by name, in the notation of the limits library; "off" switches one off
     rate_limits: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = field(default=None, repr=False)

@@ -34,7 +34,12 @@ from vault.secrets.router import router as secrets
 from vault.security.router import router as ip_rules
 from vault.vaults.router import router as vaults
 
-OPTIONS = Options(public_url="https://talon.example", version="0.0.0-test", trusted_proxies=("10.0.0.0/8",))
+OPTIONS = Options(
+    public_url="https://talon.example",
+    version="0.0.0-test",
+    trusted_proxies=("10.0.0.0/8",),
+    client_cert_header="Client-Cert",
+)
 
 Connect = Callable[..., httpx.AsyncClient]
 

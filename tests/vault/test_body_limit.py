@@ -1,4 +1,5 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -116,6 +117,29 @@ async def test_json_that_would_overflow_the_stack_or_is_none_never_reaches_the_p
         exchange = await request([body], headers)
         assert exchange.status == 400
         assert exchange.body is None
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        (b"[" + b",".join([b"[]"] * 9_000) + b"]", True),
+        (b"[" + b",".join([b'{"a":1}'] * 9_000) + b"]", True),
+        # text is one value, whatever it is made of
+        (b'{"a": "' + b',[{\\"\\\\' * 500_000 + b'"}', True),
+        (b"[" + b",".join([b"[]"] * 1_500_000) + b"]", False),
+        (b"[" + b",".join([b"1"] * 2_000_000) + b"]", False),
+        (b'["' + b'","' * 1_500_000 + b'"]', False),
+        (b"[{" + b",".join(b'"%d":0' % i for i in range(400_000)) + b"}]", False),
+        (b'"' * 4_000_000 + b"," * 50_000, False),
+        (b'"' + b"\\" * 4_000_000 + b"," * 50_000, False),
+    ],
+)
+async def test_values_are_bounded_before_they_are_parsed(body: bytes, passes: bool) -> None:
+    began = time.process_time()
+    exchange = await request([body], {"content-type": "application/json", "content-length": "1"})
+    assert (exchange.status, exchange.body) == ((None, body) if passes else (400, None))
+    # parsing the refused ones takes seconds
+    assert time.process_time() - began < 0.5
 
 
 async def test_a_body_that_does_not_say_it_is_json_is_not_read_as_json() -> None:

@@ -172,9 +172,13 @@ class _Walked:
         org_id, previous = UUID(line["org_id"]), line["previous"]
         self._exported_at = _time(line["exported_at"])
         if self.walk is None:
-            self.first = int(line["from_position"])
-            self.walk = Walk(org_id, _seal(previous) if previous else None)
+            last = _seal(previous) if previous else None
+            # not what the file says of itself: heads before it are not held against the chain
+            self.first = 1 if last is None else last.position + 1
+            self.walk = Walk(org_id, last)
             self.walk.findings = self._findings
+            if int(line["from_position"]) != self.first:
+                self._findings.add("malformed", f"the export does not begin where it says, but at {self.first}")
         elif org_id != self.walk.org_id:
             self._findings.add("malformed", "the files are of different organisations")
         elif previous and self.walk.last is not None and _seal(previous) != self.walk.last:

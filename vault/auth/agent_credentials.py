@@ -1,9 +1,8 @@
 """Agents by what they prove themselves with other than a key: a certificate, or an identity provider's client id."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.agents.models import Agent
@@ -11,8 +10,6 @@ from vault.columns import AnyRow
 
 MTLS = "mtls"
 OIDC = "oidc_client_credentials"
-# more agents of one client than this are told apart by their id only
-MAX_CANDIDATES = 8
 
 _AGENT = select(
     Agent.id,
@@ -35,17 +32,10 @@ async def by_fingerprint(connection: AsyncConnection, fingerprint: str) -> AnyRo
     return found.one_or_none()
 
 
-async def by_client(
-    connection: AsyncConnection, issuer: str, client_id: str, agent_id: UUID | None
-) -> Sequence[AnyRow]:
-    """The agents that are this client of this issuer; with `agent_id` only that one."""
-    mine: list[ColumnElement[bool]] = [Agent.oidc_issuer == issuer, Agent.oidc_client_id == client_id]
-    if agent_id is not None:
-        mine.append(Agent.id == agent_id)
-    found = await connection.execute(
-        _AGENT.where(*mine, Agent.auth_method == OIDC).order_by(Agent.created_at, Agent.id).limit(MAX_CANDIDATES)
-    )
-    return found.all()
+async def by_client(connection: AsyncConnection, issuer: str, client_id: str, agent_id: UUID) -> AnyRow | None:
+    """The agent of this id, if it is this client of this issuer; several agents may be the same."""
+    mine = (Agent.id == agent_id, Agent.oidc_issuer == issuer, Agent.oidc_client_id == client_id)
+    return (await connection.execute(_AGENT.where(*mine, Agent.auth_method == OIDC))).one_or_none()
 
 
 async def by_id(connection: AsyncConnection, agent_id: UUID, method: str) -> AnyRow | None:

@@ -29,14 +29,17 @@ _PEM = re.compile(
 
 def is_offered(request: Request, options: Options) -> bool:
     """Whether this may be meant as a log-in by certificate: it came through a trusted proxy, or has the header."""
-    return _is_from_proxy(request, options) or options.client_cert_header.lower() in request.headers
+    header = options.client_cert_header
+    return header is not None and (_is_from_proxy(request, options) or header.lower() in request.headers)
 
 
 def fingerprint_of(request: Request, options: Options) -> str:
     """SHA-256 of the client's certificate (lower-case hex); Problem 401 without one that counts now."""
-    if not _is_from_proxy(request, options):
+    header = options.client_cert_header
+    # a proxy that is trusted for X-Forwarded-For may pass on what clients send as this: the operator says it does not
+    if header is None or not _is_from_proxy(request, options):
         raise unauthorized("A client certificate counts only through the operator's TLS proxy")
-    values = request.headers.getlist(options.client_cert_header)
+    values = request.headers.getlist(header)
     if not values:
         raise unauthorized("The TLS proxy passed no client certificate on")
     der = _der(values[0]) if len(values) == 1 else None

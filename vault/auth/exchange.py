@@ -42,9 +42,9 @@ async def for_certificate(
 
 
 async def for_assertion(
-    request: Request, context: Context, assertion: str, agent_id: UUID | None, ip_address: str | None
+    request: Request, context: Context, assertion: str, agent_id: UUID, ip_address: str | None
 ) -> AgentTokenReply:
-    """The token of the agent that an OpenID Connect issuer's JWT speaks for (RFC 7521); Problem 401 otherwise.
+    """The token of an agent that an OpenID Connect issuer's JWT speaks for (RFC 7521); Problem 401 otherwise.
 
     Only issuers that the operator named are asked for their keys (503 when they do not answer).
     """
@@ -55,17 +55,12 @@ async def for_assertion(
         if problem.status == 401:
             await _note_failure(context, agent_id, OIDC, ip_address)
         raise
-    found: AnyRow | None = None
     async with context.database.begin() as connection:
-        rows = await agent_credentials.by_client(connection, claims["iss"], client_id, agent_id)
-        # several agents may share a client: then only the one that is named gets a token
-        found = rows[0] if len(rows) == 1 else None
+        found = await agent_credentials.by_client(connection, claims["iss"], client_id, agent_id)
         is_fresh = found is None or await _use_once(connection, claims)
         if found is not None and found.is_live and is_fresh:
             return await issue.for_agent(context, connection, found, OIDC, ip_address)
     await _note_failure(context, agent_id, OIDC, ip_address, found)
-    if len(rows) > 1:
-        raise unauthorized("Several agents are this client: say which with agent_id")
     if not is_fresh:
         raise unauthorized("This assertion was used before; ask your identity provider for a new one")
     raise _refusal(found, agent_id)

@@ -78,6 +78,9 @@ async def agent_token(body: AgentTokenRequest, request: Request, context: Ctx, a
             raise unauthorized("Invalid credentials")
         return await issue.for_agent_key(context, body.api_key, body.agent_id, address)
     if body.client_assertion is not None:
+        # anybody may register an agent with anybody's client: nobody shall get a stranger's token unawares
+        if body.agent_id is None:
+            raise bad_request("agent_id: missing; an assertion needs it", agent_id="missing")
         return await exchange.for_assertion(request, context, body.client_assertion, body.agent_id, address)
     if not client_certificate.is_offered(request, context.options):
         raise bad_request("api_key: missing (or client_assertion, or a client certificate)", api_key="missing")

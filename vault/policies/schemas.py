@@ -1,5 +1,6 @@
 """Wire forms of policies. Unknown keys are refused: one that was meant to narrow would otherwise be lost."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, field_validator
@@ -13,6 +14,9 @@ from vault.secrets.paths import MAX_LENGTH
 # delete is what some clients offer; it is stored, and deleting takes write
 PermissionName = Literal["read", "write", "delete"]
 Permissions = Annotated[list[PermissionName], Field(min_length=1, max_length=16)]
+
+# a day further, and it has no local time in some zone
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def _readable(conditions: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -113,7 +117,7 @@ class AccessQuestion(BaseModel):
     path: Annotated[str, Field(max_length=MAX_LENGTH)]
     permission: Literal["read", "write"]
     ip: IPvAnyAddress | None = None
-    at: Timestamp | None = None
+    at: Annotated[Timestamp, Field(ge=_EARLIEST, le=_LATEST)] | None = None
 
 
 class DecidingPolicy(Reply):

@@ -35,6 +35,9 @@ async def rotate_secret(
             raise absent.missing(path) if place.version == 1 else absent.deleted(path)
         wanted = _successor(place, before, body)
         row = await store(transaction, context.signer, caller, place, wanted)
+        if body.metadata is None and not access.may(path, "read"):
+            # what was taken over is not the caller's to see
+            row = {**row, "metadata": {}}
     return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
 
 

@@ -200,6 +200,18 @@ def _forge_key(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
+def _without_the_beginning(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    third = next(line for line in lines if line["type"] == "event" and line["position"] == 3)
+    previous = {name: third[name] for name in ("position", "event_id", "prev_event_id", "integrity_hash")}
+    later = [line for line in lines[1:] if line["type"] != "event" or line["position"] > 3]
+    return [{**lines[0], "previous": previous}, *later]
+
+
+def _elsewhere_and_short(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [line for line in lines[1:] if line["type"] in ("key", "end") or line.get("position") in (1, 2)]
+    return [{**lines[0], "from_position": 10**9}, *kept]
+
+
 def _nan(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     lines[3]["details"] = {"n": float("nan")}
     return lines
@@ -220,6 +232,8 @@ def _nan(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         (lambda lines: [line if line["type"] != "event" else {**line, "id": 7} for line in lines], "malformed"),
         (lambda lines: [line for line in lines if line["type"] not in ("event",)], "truncated"),
         (_forge_key, "forged_head"),
+        (_without_the_beginning, "malformed"),
+        (_elsewhere_and_short, "malformed"),
         (_nan, "altered"),
         (lambda lines: [line for line in lines if line["type"] != "key"], "unknown_key"),
     ],
@@ -230,6 +244,13 @@ async def test_an_export_changed_on_its_way_is_found(log: Log, change: Any, kind
     assert (kind is None) == (report.findings.count == 0), report
     if kind is not None:
         assert kind in _kinds(report), report
+
+
+async def test_no_claim_about_its_beginning_keeps_an_export_from_a_head_that_was_kept(log: Log) -> None:
+    await log.grow(6)
+    kept = await log.export()
+    report = examine([_edited(await log.export(), _elsewhere_and_short)], [kept])
+    assert _kinds(report) == {"malformed", "truncated"}
 
 
 async def test_parts_make_one_chain_and_kept_keys_are_believed_before_the_exports(log: Log) -> None:

@@ -1,6 +1,7 @@
 """An agent's log-in by client certificate: which headers count, from whom, and what the answers are."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -12,7 +13,9 @@ from fastapi import FastAPI
 
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.factories import Person, audit_rows, make_agent, make_user
-from tests.support.vault_app import client
+from tests.support.vault_app import client, make_app
+from vault.auth.routers import ROUTERS as AUTH
+from vault.context import Context
 from vault.db import Database
 
 PROXY = "10.1.2.3"
@@ -55,6 +58,15 @@ async def test_both_forms_of_the_header_count_from_a_trusted_proxy(app: FastAPI,
     assert len(rows) == 6
     claims = jwt.decode(reply["access_token"], options={"verify_signature": False})
     assert rows[-1].details["jti"] == claims["jti"]
+
+
+async def test_it_counts_for_nobody_until_the_operator_names_the_header(context: Context, database: Database) -> None:
+    # a proxy that is trusted for X-Forwarded-For alone may pass on what clients send
+    _, agent_id, certificate = await with_certificate(database)
+    plain = make_app(replace(context, options=replace(context.options, client_cert_header=None)), AUTH)
+    answer = await ask(plain, rfc_9440(certificate), body={"agent_id": str(agent_id)})
+    assert answer.status_code == 400
+    assert "access_token" not in answer.text
 
 
 async def test_the_header_counts_from_nobody_else(app: FastAPI, database: Database) -> None:

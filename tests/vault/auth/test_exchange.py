@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -62,12 +62,12 @@ async def test_an_assertion_is_exchanged_for_a_token(
     person, agent_id, client_id = await robot(database, issuer)
     bodies: list[dict[str, Any]] = [
         {"client_assertion": assertion(issuer, azp=client_id), "client_assertion_type": JWT_BEARER},
-        {"client_assertion": assertion(issuer, client_id=client_id, sub="x"), "agent_id": str(agent_id)},
+        {"client_assertion": assertion(issuer, client_id=client_id, sub="x")},
         {"assertion": assertion(issuer, sub=client_id, aud=["x", OPTIONS.public_url + URL])},
         {"id_token": assertion(issuer, sub=client_id), "api_key": None},
     ]
     for body in bodies:
-        answer = await http.post(URL, json=body)
+        answer = await http.post(URL, json={"agent_id": str(agent_id), **body})
         assert answer.status_code == 200, answer.text
         assert answer.json().keys() == {"access_token", "token_type", "expires_in", "agent_id", "vault_ids"}
         headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
@@ -113,14 +113,15 @@ async def test_assertions_that_do_not_count(
 async def test_an_assertion_with_an_id_counts_once(
     http: httpx.AsyncClient, issuer: Issuer, database: Database
 ) -> None:
-    _, _, client_id = await robot(database, issuer)
-    body = {"client_assertion": assertion(issuer, azp=client_id, jti=f"one-{client_id}")}
+    _, agent_id, client_id = await robot(database, issuer)
+    mine = {"agent_id": str(agent_id)}
+    body = mine | {"client_assertion": assertion(issuer, azp=client_id, jti=f"one-{client_id}")}
     answers = await asyncio.gather(*(http.post(URL, json=body) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 5
     # the id alone counts, not the bytes; and of this issuer
-    again = {"client_assertion": assertion(issuer, azp=client_id, jti=f"one-{client_id}", nonce="x")}
+    again = mine | {"client_assertion": assertion(issuer, azp=client_id, jti=f"one-{client_id}", nonce="x")}
     assert (await http.post(URL, json=again)).status_code == 401
-    other = {"client_assertion": assertion(issuer, azp=client_id, jti=f"two-{client_id}")}
+    other = mine | {"client_assertion": assertion(issuer, azp=client_id, jti=f"two-{client_id}")}
     assert (await http.post(URL, json=other)).status_code == 200
 
 
@@ -131,8 +132,9 @@ async def test_only_a_live_agent_of_this_method_gets_a_token(
         ({"is_active": False}, "Agent is deactivated"),
         ({"auth_method": "api_key"}, "Invalid credentials"),
     ):
-        _, _, client_id = await robot(database, issuer, **columns)
-        answer = await http.post(URL, json={"client_assertion": assertion(issuer, azp=client_id)})
+        _, agent_id, client_id = await robot(database, issuer, **columns)
+        body = {"agent_id": str(agent_id), "client_assertion": assertion(issuer, azp=client_id)}
+        answer = await http.post(URL, json=body)
         assert (answer.status_code, answer.json()["detail"]) == (401, said)
 
 
@@ -141,9 +143,6 @@ async def test_agents_that_share_a_client_are_told_apart_by_their_id(
 ) -> None:
     _, first, client_id = await robot(database, issuer)
     _, second, _ = await robot(database, issuer, oidc_client_id=client_id)
-    answer = await http.post(URL, json={"client_assertion": assertion(issuer, azp=client_id)})
-    assert answer.status_code == 401
-    assert "agent_id" in answer.json()["detail"]
     for agent_id in (first, second):
         body = {"client_assertion": assertion(issuer, azp=client_id), "agent_id": str(agent_id)}
         assert (await http.post(URL, json=body)).json()["agent_id"] == str(agent_id)
@@ -151,7 +150,7 @@ async def test_agents_that_share_a_client_are_told_apart_by_their_id(
 
 async def test_an_issuer_that_does_not_answer_is_503(http: httpx.AsyncClient, issuer: Issuer) -> None:
     token = assertion(issuer, azp="x", iss="http://127.0.0.1:1")
-    answer = await http.post(URL, json={"client_assertion": token})
+    answer = await http.post(URL, json={"client_assertion": token, "agent_id": str(uuid4())})
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
 
@@ -163,6 +162,8 @@ async def test_an_issuer_that_does_not_answer_is_503(http: httpx.AsyncClient, is
         {"client_assertion": "x", "api_key": "ocv_x"},
         {"client_assertion": "x", "client_assertion_type": "urn:other"},
         {"client_assertion": "x" * 20_000},
+        # without agent_id a stranger's agent of the same client might answer
+        {"client_assertion": "x"},
     ],
 )
 async def test_a_malformed_exchange_is_400(http: httpx.AsyncClient, body: dict[str, Any]) -> None:

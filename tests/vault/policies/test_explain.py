@@ -171,6 +171,8 @@ async def test_who_may_ask(tenant: Tenant, app: FastAPI) -> None:
         {"ip": "somewhere"},
         {"at": "noon"},
         {"at": "2026-03-06T12:00:00"},
+        {"at": "0001-01-01T00:00:00Z"},
+        {"at": "9999-12-31T12:00:00Z"},
         {"and": "more"},
     ],
 )

@@ -96,6 +96,18 @@ async def test_what_cannot_be_rotated(tenant: Tenant) -> None:
     assert row["latest_version"] == 1
 
 
+async def test_who_may_not_read_is_not_shown_what_is_taken_over(tenant: Tenant) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.put(vault_id, "a", metadata={"hint": "private"})
+    await tenant.grant(vault_id, agent, "a", ("write",))
+    url = f"/v1/vaults/{vault_id}/secret-rotate/a"
+    answer = await tenant.as_(agent).post(url, json={})
+    assert (answer.status_code, answer.json()["metadata"]) == (201, {})
+    assert (await tenant.as_(tenant.owner).post(url, json={})).json()["metadata"] == {"hint": "private"}
+    own = await tenant.as_(agent).post(url, json={"metadata": {"mine": 1}})
+    assert own.json()["metadata"] == {"mine": 1}
+
+
 async def test_signing_keys_are_not_rotated(tenant: Tenant) -> None:
     vault_id = await tenant.vault()
     http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"

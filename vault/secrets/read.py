@@ -57,9 +57,11 @@ async def _open(
         else:
             found = await repository.version_of(transaction, vault_id, path, version)
         row = _readable(caller, path, version, found)
-        limited = row["max_access_count"] is not None
-        if limited and not await repository.charge_read(transaction, row["secret_id"], row["version"]):
-            raise absent.used_up(path, version)
+        if row["max_access_count"] is not None:
+            if not await repository.charge_read(transaction, row["secret_id"], row["version"]):
+                raise absent.used_up(path, version)
+            # the charge may have waited for other readers: what was revoked by then counts
+            (await load_access(transaction, caller, vault_id)).require(path, "read")
         sealed_to = seal_context(vault_id, path, row["version"])
         try:
             value = await context.signer.open(vault_id, sealed_to, bytes(row["sealed"]))

@@ -205,6 +205,7 @@ async def charge_read(transaction: AsyncConnection, secret_id: UUID, version: in
             _VERSIONS.c.version == version,
             _VERSIONS.c.disabled_at.is_(None),
             _VERSIONS.c.deleted_at.is_(None),
+            or_(_VERSIONS.c.expires_at.is_(None), _VERSIONS.c.expires_at > func.clock_timestamp()),
             or_(_VERSIONS.c.max_access_count.is_(None), _VERSIONS.c.access_count < _VERSIONS.c.max_access_count),
         )
         .values(access_count=_VERSIONS.c.access_count + 1)

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import pytest
+from sqlalchemy import text
+
 from tests.support.vault_api import Tenant
+from vault.context import Context
 
 
 async def test_permission_comes_before_existence(tenant: Tenant) -> None:
@@ -63,3 +67,37 @@ async def test_reads_are_counted_exactly(tenant: Tenant) -> None:
     # a new version starts afresh, and 0 is unlimited
     await tenant.put(vault_id, "a", "y", max_access_count=0)
     assert {(await http.get(url)).status_code for _ in range(3)} == {200}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("DELETE FROM policies WHERE vault_id = :vault", 403),
+        ("UPDATE vaults SET deleted_at = clock_timestamp() WHERE id = :vault", 404),
+        (
+            "UPDATE secret_versions SET expires_at = clock_timestamp() FROM secrets s"
+            " WHERE s.id = secret_id AND s.vault_id = :vault",
+            410,
+        ),
+    ],
+)
+async def test_what_changed_while_a_read_waited_to_be_charged_counts(
+    tenant: Tenant, context: Context, change: str, status: int
+) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    made = await tenant.put(vault_id, "a", max_access_count=5)
+    await tenant.grant(vault_id, agent, "a")
+    held = "SELECT 1 FROM secret_versions WHERE secret_id = :id FOR UPDATE"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE secret_versions%'"
+    async with context.database.begin() as transaction:
+        await transaction.execute(text(held), {"id": made["id"]})
+        read = asyncio.create_task(tenant.as_(agent).get(f"/v1/vaults/{vault_id}/secrets/a"))
+        # ends: the lock's own timeout ends the read at the latest
+        while not read.done() and not await tenant.rows(waiting):
+            await asyncio.wait([read], timeout=0.02)
+        await transaction.execute(text(change), {"vault": vault_id})
+    assert (await read).status_code == status
+    assert (
+        await tenant.rows("SELECT 1 FROM secret_versions WHERE secret_id = :id AND access_count > 0", id=made["id"])
+        == []
+    )

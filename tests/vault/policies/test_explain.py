@@ -44,7 +44,8 @@ async def test_names_the_deciding_policy(tenant: Tenant) -> None:
     assert outcomes(answer) == ["match", "permission", "pattern", "expired"]
     # an hour behind the end of the policy
     assert (await ask(tenant, vault_id, agent, at="2099-01-01T01:00:00Z"))["allowed"] is False
-    assert (await ask(tenant, vault_id, agent, at="2019-01-01T01:00:00Z"))["policy"]["pattern"] == "a/b"
+    # before the end of the other one both match, and either may be the one that is named
+    assert outcomes(await ask(tenant, vault_id, agent, at="2019-01-01T01:00:00Z")).count("match") == 2
 
 
 async def test_without_a_policy(tenant: Tenant) -> None:

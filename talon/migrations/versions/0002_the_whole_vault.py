@@ -39,7 +39,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("org_id", "position", name=op.f("pk_audit_seals")),
         sa.UniqueConstraint("event_id", name=op.f("uq_audit_seals_event_id")),
     )
-    op.create_index("ix_audit_seals_event_id", "audit_seals", ["event_id"], unique=False, postgresql_using="hash")
+    op.create_index(
+        "ix_audit_seals_event_id",
+        "audit_seals",
+        ["event_id"],
+        unique=False,
+        postgresql_using="hash",
+        postgresql_with={"fillfactor": 50},
+    )
     op.create_table(
         "lockouts",
         sa.Column("subject", sa.LargeBinary(), nullable=False),

@@ -1,11 +1,14 @@
 """The migrations give exactly the tables that the models describe, and a second upgrade changes nothing."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 import intents.models
 import signer.models
@@ -22,7 +25,7 @@ import vault.orgs.models
 import vault.policies.models
 import vault.secrets.models
 import vault.vaults.models
-from talon.migrate import RevisionError, head, upgrade, verify_revision
+from talon.migrate import SCRIPTS, RevisionError, head, upgrade, verify_revision
 from tests.support.postgres import Postgres, running_postgres
 
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
@@ -70,3 +73,80 @@ async def test_everybody_else_only_verifies(server: Postgres) -> None:
     engine.dispose()
     with pytest.raises(RevisionError):
         await verify_revision(url)
+
+
+# what an instance of the first schema may hold: two agents of one certificate written in two ways, a deleted third,
+# a secret whose newest version is disabled, one without any left, a mail in the clear, two events
+FIRST = """
+INSERT INTO organisations (id, name) VALUES (:org, 'Acme');
+INSERT INTO users (id, email) VALUES (:user, 'ann@example.com');
+INSERT INTO memberships (user_id, org_id, role) VALUES (:user, :org, 'owner');
+INSERT INTO agents (id, org_id, name, client_cert_fingerprint, created_by, created_at, deleted_at) VALUES
+    (gen_random_uuid(), :org, 'second', 'ab:cd', :user, now(), NULL),
+    (gen_random_uuid(), :org, 'first', 'AB:CD', :user, now() - interval '1 day', NULL),
+    (gen_random_uuid(), :org, 'gone', 'abcd', :user, now() - interval '2 days', now()),
+    (gen_random_uuid(), :org, 'other', 'EF01', :user, now(), NULL),
+    (gen_random_uuid(), :org, 'none', NULL, :user, now(), NULL);
+INSERT INTO vaults (id, org_id, name, description, created_by, created_by_type)
+    VALUES (:vault, :org, 'main', '', :user, 'user');
+INSERT INTO secrets (id, vault_id, path, latest_version) VALUES
+    (:kept, :vault, 'kept', 2), (:gone, :vault, 'gone', 1);
+INSERT INTO secret_versions (secret_id, version, type, sealed, address, exportable, metadata, access_count,
+    created_by, created_by_type, disabled_at) VALUES
+    (:kept, 1, 'private_key', '\\x01', '\\xabcd', true, '{"of": "one"}', 3, :user, 'user', NULL),
+    (:kept, 2, 'generic', '\\x02', NULL, true, '{"of": "two"}', 0, :user, 'user', now()),
+    (:gone, 1, 'generic', '\\x03', NULL, true, '{}', 0, :user, 'user', now());
+INSERT INTO outbox_mails (id, recipient, subject, body)
+    VALUES (gen_random_uuid(), 'ann@example.com', 'Reset', 'code');
+INSERT INTO audit_events (id, org_id, actor_type, actor_id, action, resource_type, resource_id, details) VALUES
+    (:event, :org, 'user', :user_text, 'secret.read', 'secret', 'kept', '{"version": 1}'),
+    (gen_random_uuid(), :org, 'user', :user_text, 'secret.read', 'secret', 'kept', '{"version": 1}');
+"""
+
+
+def test_an_upgrade_keeps_what_the_first_schema_held(server: Postgres) -> None:
+    engine = create_engine(url := server.create("filled"))
+    values: dict[str, object] = {name: uuid4() for name in ("org", "user", "vault", "kept", "gone", "event")}
+    values["user_text"] = str(values["user"])
+    with engine.begin() as connection:
+        alembic_upgrade(connection, "0001")
+    with engine.begin() as connection:
+        for statement in filter(str.strip, FIRST.split(";\n")):
+            connection.execute(
+                text(statement), {name: value for name, value in values.items() if f":{name}" in statement}
+            )
+    upgrade(url, None, None)
+    with engine.begin() as connection:
+        rows = connection.execute(text("SELECT name, client_cert_fingerprint FROM agents")).all()
+        assert dict(map(tuple, rows)) == {
+            "first": "abcd",
+            "second": None,
+            "gone": "abcd",
+            "other": "ef01",
+            "none": None,
+        }
+        rows = connection.execute(text("SELECT path, newest - 'created_at' FROM secrets")).all()
+        assert dict(map(tuple, rows)) == {
+            "kept": {
+                "type": "private_key", "version": 1, "metadata": {"of": "one"},
+                "expires_at": None, "address": "abcd", "cmek": False,
+            },
+            "gone": None,
+        }  # fmt: skip
+        sealed = connection.execute(text("SELECT sealed, access_count FROM secret_versions ORDER BY sealed")).all()
+        assert [(bytes(value), count) for value, count in sealed] == [(b"\x01", 3), (b"\x02", 0), (b"\x03", 0)]
+        assert connection.execute(text("SELECT count(*) FROM outbox_mails")).scalar() == 0
+        waiting = connection.execute(
+            text("SELECT event_id, sequence, org_id FROM audit_pending ORDER BY sequence")
+        ).all()
+        events = connection.execute(text("SELECT id, sequence, org_id FROM audit_events ORDER BY sequence")).all()
+        assert len(events) == 2
+        assert waiting == events
+    engine.dispose()
+
+
+def alembic_upgrade(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

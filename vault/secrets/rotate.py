@@ -13,7 +13,7 @@ from vault.secrets.repository import Row
 from vault.secrets.schemas import RotateSecretRequest, SecretCreatedResponse
 from vault.secrets.shown import metadata_of
 from vault.secrets.types import PRIVATE_KEY
-from vault.secrets.write import NewVersion, Place, store, take_place
+from vault.secrets.write import NewVersion, Place, place_for, store
 
 
 async def rotate_secret(
@@ -28,7 +28,7 @@ async def rotate_secret(
     async with context.database.begin() as transaction:
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
-        place = await take_place(transaction, vault_id, path)
+        place = await place_for(transaction, caller, vault_id, path)
         # looked at under the path's lock; the rollback undoes the version number taken
         before = await repository.newest(transaction, place.secret_id)
         if before is None:

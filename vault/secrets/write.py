@@ -65,7 +65,7 @@ async def put_secret(
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
         await require_room_at(transaction, caller.org_id, vault_id, path)
-        place = await take_place(transaction, vault_id, path)
+        place = await place_for(transaction, caller, vault_id, path)
         wanted = NewVersion(
             type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
             value=body.value,
@@ -87,7 +87,7 @@ async def generate_key(
         access = await load_access(transaction, caller, vault_id)
         access.require(path, "write")
         await require_room_at(transaction, caller.org_id, vault_id, path)
-        place = await take_place(transaction, vault_id, path)
+        place = await place_for(transaction, caller, vault_id, path)
         # looked at under the path's lock; the rollback undoes the version number taken
         there = await repository.current(transaction, vault_id, path)
         if there is not None and there["version"] is not None:
@@ -104,6 +104,13 @@ async def generate_key(
             address=key.address,
         )
     return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+
+
+async def place_for(transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str) -> Place:
+    """The place of the caller's next version; 403 or 404 also for what was revoked or deleted while it waited."""
+    place = await take_place(transaction, vault_id, path)
+    (await load_access(transaction, caller, vault_id)).require(path, "write")
+    return place
 
 
 async def take_place(transaction: AsyncConnection, vault_id: UUID, path: str) -> Place:

@@ -56,7 +56,9 @@ _COUNT: Final = {
         "SELECT count(*) FROM (SELECT FROM agents WHERE org_id = :org_id AND deleted_at IS NULL LIMIT :limit) live"
     ),
 }
-_LIVES: Final = text("SELECT FROM secrets WHERE vault_id = :vault_id AND path = :path AND deleted_at IS NULL")
+_LIVES: Final = text(
+    "SELECT FROM secrets WHERE vault_id = :vault_id AND path = :path AND deleted_at IS NULL FOR NO KEY UPDATE"
+)
 _ONE: Final = {"vaults": "Vault", "secrets": "Secret", "agents": "Agent"}
 
 
@@ -109,7 +111,10 @@ async def require_room(transaction: AsyncConnection | AsyncSession, org_id: UUID
 async def require_room_at(
     transaction: AsyncConnection | AsyncSession, org_id: UUID, vault_id: UUID, path: str
 ) -> None:
-    """Raise 403 when a secret at this path would be one too many; a further version of one that lives never is."""
+    """Raise 403 when a secret at this path would be one too many; a further version of one that lives never is.
+
+    Where a limit applies that one stays locked: deleted meanwhile, it would come back without having been counted.
+    """
     if (await standing(transaction, org_id)).secrets is None:
         return
     found = await transaction.execute(_LIVES, {"vault_id": vault_id, "path": path})

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.support.factories import make_user
 from tests.support.vault_api import Tenant
+from vault.context import Context
 from vault.orgs.tiers import has_cmek, standing
 
 
@@ -66,6 +68,24 @@ async def test_secrets_count_as_live_paths(limited: Tenant) -> None:
     await http.delete(f"/v1/vaults/{vaults[there % 2]}/secrets/p{there}")
     assert await put("new") == 201
     assert await put(f"p{there}", vaults[there % 2]) == 403
+
+
+async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: Tenant, context: Context) -> None:
+    vault_id = await limited.vault()
+    for path in ("a", "b"):
+        await limited.put(vault_id, path)
+    url = f"/v1/vaults/{vault_id}/secrets/a"
+    async with context.database.begin() as transaction:
+        # somebody deletes it and takes the room, and commits after the other has begun to write
+        delete = "UPDATE secrets SET deleted_at = clock_timestamp() WHERE vault_id = :id AND path = 'a'"
+        await transaction.execute(text(delete), {"id": vault_id})
+        write = asyncio.create_task(limited.as_(limited.owner).put(url, json={"value": "again"}))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%secrets%'"
+        while not write.done() and not await limited.rows(waiting):
+            await asyncio.wait([write], timeout=0.02)
+        create = "INSERT INTO secrets (id, vault_id, path, latest_version) VALUES (gen_random_uuid(), :id, 'c', 1)"
+        await transaction.execute(text(create), {"id": vault_id})
+    assert (await write).status_code == 403
 
 
 async def test_the_vault_of_identity_keys_and_its_secrets_do_not_count(limited: Tenant) -> None:

@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from signer.client import SignerClient
 from signer.errors import SealBroken, SignerError
@@ -133,29 +134,34 @@ class _Work:
             if not await repository.hold(transaction, job.id, job.holder):
                 raise Lost
             if vault is None or vault["cmek_fingerprint"] != self._keys.old.fingerprint:
-                await repository.finish(transaction, job.id, "failed", "The vault, or its key, has changed meanwhile")
+                await self._end(transaction, "failed", "The vault, or its key, has changed meanwhile")
                 return True
             if await sealed.count(transaction, job.vault_id, sealed.OF_FINGERPRINT, self._old) != failed:
                 return False
             await vaults.set_fingerprint(transaction, job.vault_id, self._keys.new.fingerprint)
             error = f"{failed} value(s) could not be decrypted and stay under the old key" if failed else None
-            row = await repository.finish(transaction, job.id, "completed", error)
-            await write(
-                transaction,
-                org_id=job.org_id,
-                actor_type="system",
-                actor_id="api",
-                action="vault.rotate_cmek_complete",
-                resource_type="vault",
-                resource_id=job.vault_id,
-                details={
-                    "job_id": str(job.id),
-                    "processed": row["processed"],
-                    "failed": row["failed"],
-                    "started_by": str(row["created_by"]),
-                },
-            )
+            await self._end(transaction, "completed", error)
         return True
+
+    async def _end(
+        self, transaction: AsyncConnection, status: Literal["completed", "failed"], error: str | None
+    ) -> None:
+        row = await repository.finish(transaction, self._job.id, status, error)
+        await write(
+            transaction,
+            org_id=self._job.org_id,
+            actor_type="system",
+            actor_id="api",
+            action="vault.rotate_cmek_complete" if status == "completed" else "vault.rotate_cmek_failed",
+            resource_type="vault",
+            resource_id=self._job.vault_id,
+            details={
+                "job_id": str(self._job.id),
+                "processed": row["processed"],
+                "failed": row["failed"],
+                "started_by": str(row["created_by"]),
+            },
+        )
 
 
 async def _steadily(step: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -332,6 +332,8 @@ async def test_a_vault_deleted_meanwhile(vault: Vault, held_up: asyncio.Event) -
         return bool(rows[0]["status"] == "failed")
 
     await until(failed, 10, "the job's end")
+    rows = await vault.tenant.audit("vault.rotate_cmek_failed", vault.id)
+    assert [(row["actor_type"], row["details"]["failed"]) for row in rows] == [("system", 0)]
 
 
 async def test_trouble_with_the_database_is_waited_out(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Rows of key rotations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -60,9 +60,10 @@ async def page(transaction: AsyncConnection, vault_id: UUID, asked: Page) -> Seq
     return (await transaction.execute(query)).mappings().all()
 
 
-async def all_running(transaction: AsyncConnection, limit: int) -> Sequence[Row]:
-    """What there is to do, oldest first."""
-    query = select(_TABLE).where(_TABLE.c.status == "running").order_by(_TABLE.c.created_at).limit(limit)
+async def all_running(transaction: AsyncConnection, limit: int, but: Collection[UUID]) -> Sequence[Row]:
+    """What there is to do except for these, oldest first."""
+    query = select(_TABLE).where(_TABLE.c.status == "running", _TABLE.c.id.not_in(but))
+    query = query.order_by(_TABLE.c.created_at).limit(limit)
     return (await transaction.execute(query)).mappings().all()
 
 

@@ -35,11 +35,10 @@ async def rewrap(context: Context) -> None:
     stuck: set[UUID] = set()
     while time.monotonic() < deadline:
         async with context.database.begin() as transaction:
-            rows = await repository.all_running(transaction, MAX_ROTATIONS)
-        able = [row for row in rows if row["id"] not in stuck]
-        if not able:
+            rows = await repository.all_running(transaction, MAX_ROTATIONS, stuck)
+        if not rows:
             return
-        for row in able:
+        for row in rows:
             try:
                 await rewrap_part(context, row)
             except SignerUnavailable:

@@ -34,6 +34,7 @@ _SELECT = text(
     LEFT JOIN policies p
       ON p.vault_id = v.id AND p.principal_id = :principal_id AND p.principal_type = :principal_type
     WHERE v.id = :vault_id AND v.org_id = :org_id AND v.deleted_at IS NULL
+    ORDER BY p.created_at, p.id
     """
 )
 

@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from vault.security.decide import parse_network
 
 DAY_MINUTES = 24 * 60
 MAX_NETWORKS = 256
@@ -99,11 +101,11 @@ def _parse_networks(raw: Any) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ConditionsError(f"ip_allowlist must be a list of 1 to {MAX_NETWORKS} addresses or CIDR ranges")
     networks = []
     for entry in raw:
-        # ip_network also reads integers and bytes; only text is meant
+        # it also reads integers and bytes; only text is meant
         if not isinstance(entry, str):
             raise ConditionsError("ip_allowlist holds addresses or CIDR ranges as text")
         try:
-            networks.append(ip_network(entry))
+            networks.append(parse_network(entry))
         except ValueError:
             raise ConditionsError(f"ip_allowlist: {entry[:64]!r} is no address or CIDR range") from None
     return tuple(networks)

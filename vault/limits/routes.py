@@ -3,7 +3,8 @@
 # asked by balancers and by Prometheus, at intervals of their own
 EXEMPT = frozenset({"/v1/health", "/v1/health/hsm", "/metrics"})
 
-# what anybody may call to become somebody: guessing and flooding begin here
+# what anybody may call to become somebody: guessing and flooding begin here. The pages that do the same by a browser
+# call these, and so are counted
 PUBLIC_AUTH = frozenset(
     {
         "/v1/auth/token",
@@ -19,15 +20,6 @@ PUBLIC_AUTH = frozenset(
         "/v1/auth/mfa/verify",
         "/v1/auth/device/code",
         "/v1/agents/enroll",
-        # the same by a browser
-        "/login",
-        "/login/code",
-        "/signup",
-        "/verify-email",
-        "/forgot-password",
-        "/reset-password",
-        "/cli/verify",
-        "/invite",
     }
 )
 DEVICE_POLL = "/v1/auth/device/token"

@@ -1,5 +1,6 @@
 """Requests over the limit: one form of answer, counted by who really asks."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from talon.dashboard.sign_in import router as sign_in
 from tests.support.vault_app import client, make_app
 from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context
@@ -17,7 +19,7 @@ from vault.limits.middleware import RateLimit, group_of
 @pytest.fixture
 def limited(context: Context) -> FastAPI:
     limits = {"auth": "3/10 second", "ip": "10/10 second"}
-    app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, *AUTH))
+    app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, *AUTH, sign_in))
     app.add_middleware(RateLimit)
     return app
 
@@ -39,6 +41,18 @@ async def test_a_429_is_a_problem_with_retry_after(stranger: httpx.AsyncClient) 
     assert refused.headers["content-type"] == "application/json"
     assert refused.json().keys() == {"type", "title", "status", "detail"}
     assert refused.json()["title"] == "Too Many Requests"
+
+
+async def test_a_page_counts_once_and_says_so_in_a_page(stranger: httpx.AsyncClient) -> None:
+    # its cookies are for an encrypted connection only
+    stranger.base_url = httpx.URL("https://talon.test")
+    form = (await stranger.get("/login")).text
+    data = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form))
+    data |= {"email": "nobody@example.com", "password": "Wrong-password-1"}
+    answers = [await stranger.post("/login", data=data) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[-1].headers["content-type"].startswith("text/html")
+    assert "Too many" in answers[-1].text
 
 
 async def test_what_needs_a_credential_counts_against_the_wider_limit_only(stranger: httpx.AsyncClient) -> None:

@@ -3,12 +3,9 @@
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from talon.app import PAGES, ROUTERS
+from talon.app import ROUTERS
 from vault.auth.dependencies import caller
 from vault.limits.routes import limits_of
-
-# behind a form of our own site and a session, which `talon.dashboard` checks
-SIGNED_IN = {"/logout"}
 
 
 def asks_who_calls(dependant: Dependant) -> bool:
@@ -16,7 +13,7 @@ def asks_who_calls(dependant: Dependant) -> bool:
 
 
 def test_whatever_needs_no_credential_is_limited() -> None:
-    routes = [route for router in (*ROUTERS, *PAGES) for route in router.routes]
+    routes = [route for router in ROUTERS for route in router.routes]
     assert all(isinstance(route, APIRoute) for route in routes)
     open_to_all = {
         route.path
@@ -24,4 +21,4 @@ def test_whatever_needs_no_credential_is_limited() -> None:
         if isinstance(route, APIRoute) and "POST" in route.methods and not asks_who_calls(route.dependant)
     }
     assert "/v1/auth/token" in open_to_all
-    assert {path for path in open_to_all if limits_of("POST", path) == ("ip",)} == SIGNED_IN
+    assert [path for path in open_to_all if limits_of("POST", path) == ("ip",)] == []

@@ -40,7 +40,8 @@ _COUNT: Final = {
     "vaults": text(
         """
         SELECT count(*) FROM (
-            SELECT FROM vaults WHERE org_id = :org_id AND deleted_at IS NULL AND NOT is_system LIMIT :limit
+            SELECT FROM vaults WHERE org_id = :org_id AND deleted_at IS NULL AND NOT is_system
+            LIMIT :limit
         ) live
         """
     ),
@@ -48,7 +49,9 @@ _COUNT: Final = {
         """
         SELECT count(*) FROM (
             SELECT FROM vaults v JOIN secrets s ON s.vault_id = v.id AND s.deleted_at IS NULL
-            WHERE v.org_id = :org_id AND v.deleted_at IS NULL AND NOT v.is_system LIMIT :limit
+            WHERE v.org_id = :org_id AND v.deleted_at IS NULL AND NOT v.is_system
+              AND s.id IS DISTINCT FROM CAST(:but AS uuid)
+            LIMIT :limit
         ) live
         """
     ),
@@ -56,8 +59,8 @@ _COUNT: Final = {
         "SELECT count(*) FROM (SELECT FROM agents WHERE org_id = :org_id AND deleted_at IS NULL LIMIT :limit) live"
     ),
 }
-_LIVES: Final = text(
-    "SELECT FROM secrets WHERE vault_id = :vault_id AND path = :path AND deleted_at IS NULL FOR NO KEY UPDATE"
+_IS_NEW: Final = text(
+    "SELECT NOT EXISTS (SELECT FROM secret_versions WHERE secret_id = :secret_id AND deleted_at IS NULL)"
 )
 _ONE: Final = {"vaults": "Vault", "secrets": "Secret", "agents": "Agent"}
 
@@ -81,8 +84,10 @@ async def standing(transaction: AsyncConnection | AsyncSession, org_id: UUID) ->
     return Standing(row.tier, row.has_cmek, row.vaults, row.secrets, row.agents)
 
 
-async def require_room(transaction: AsyncConnection | AsyncSession, org_id: UUID, kind: Kind) -> None:
-    """Raise 403 when the organisation has as many as its tier allows; call it before creating one more.
+async def require_room(
+    transaction: AsyncConnection | AsyncSession, org_id: UUID, kind: Kind, but: UUID | None = None
+) -> None:
+    """Raise 403 when the organisation has as many as its tier allows, `but` for the secret that would be one more.
 
     Where a limit applies the organisation stays locked until the transaction ends, so that creations at the same
     time cannot exceed it together; without one nothing waits.
@@ -96,7 +101,7 @@ async def require_room(transaction: AsyncConnection | AsyncSession, org_id: UUID
     limit = getattr(now, kind)
     if limit is None:
         return
-    count = (await transaction.execute(_COUNT[kind], {"org_id": org_id, "limit": limit})).scalar_one()
+    count = (await transaction.execute(_COUNT[kind], {"org_id": org_id, "limit": limit, "but": but})).scalar_one()
     if count >= limit:
         of_tier = "" if now.tier is None else f" on {now.tier} tier"
         raise Problem(
@@ -108,18 +113,16 @@ async def require_room(transaction: AsyncConnection | AsyncSession, org_id: UUID
         )
 
 
-async def require_room_at(
-    transaction: AsyncConnection | AsyncSession, org_id: UUID, vault_id: UUID, path: str
-) -> None:
-    """Raise 403 when a secret at this path would be one too many; a further version of one that lives never is.
+async def require_room_for(transaction: AsyncConnection | AsyncSession, org_id: UUID, secret_id: UUID) -> None:
+    """Raise 403 when this secret would be one too many; a further version of one that lives never is.
 
-    Where a limit applies that one stays locked: deleted meanwhile, it would come back without having been counted.
+    Call it before the version is written and with the secret's row held, as everybody does who needs both: whoever
+    waits for a secret must not hold the organisation.
     """
     if (await standing(transaction, org_id)).secrets is None:
         return
-    found = await transaction.execute(_LIVES, {"vault_id": vault_id, "path": path})
-    if found.one_or_none() is None:
-        await require_room(transaction, org_id, "secrets")
+    if (await transaction.execute(_IS_NEW, {"secret_id": secret_id})).scalar_one():
+        await require_room(transaction, org_id, "secrets", but=secret_id)
 
 
 async def has_cmek(transaction: AsyncConnection | AsyncSession, org_id: UUID) -> bool:

@@ -6,7 +6,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, forbidden
-from vault.orgs.tiers import require_room_at
+from vault.orgs.tiers import require_room
 from vault.policies.access import load_access
 from vault.secrets import absent, repository
 from vault.secrets.paths import check_path
@@ -16,9 +16,10 @@ async def delete_secret(context: Context, caller: Caller, vault_id: UUID, path: 
     """Delete all versions (softly); a signing key at the path is not found for signing any more."""
     check_path(path)
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "write")
+        (await load_access(transaction, caller, vault_id)).require(path, "write")
         secret_id = await repository.remove(transaction, vault_id, path)
+        # once more: a policy may have been taken back while this waited for another writer
+        (await load_access(transaction, caller, vault_id)).require(path, "write")
         if secret_id is None:
             there = await repository.current(transaction, vault_id, path)
             raise absent.missing(path) if there is None else absent.deleted(path)
@@ -37,12 +38,14 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
         access.require_manager()
         if caller.is_agent:
             raise forbidden("Only a human may restore a secret; agents have no access")
-        await require_room_at(transaction, caller.org_id, vault_id, path)
         there = await repository.lock(transaction, vault_id, path)
+        # once more: what was taken back while this waited for another writer counts
+        (await load_access(transaction, caller, vault_id)).require_manager()
         if there is None:
             raise absent.missing(path)
         if there["deleted_at"] is None:
             raise conflict(f"The secret at {path} is not deleted")
+        await require_room(transaction, caller.org_id, "secrets")
         versions = await repository.restore(transaction, there["id"], there["deleted_at"])
         await write_for(
             transaction,

@@ -5,7 +5,6 @@ from uuid import UUID
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict
-from vault.policies.access import load_access
 from vault.secrets import absent, repository
 from vault.secrets.paths import check_path
 from vault.secrets.random_value import random_value
@@ -26,9 +25,7 @@ async def rotate_secret(
     """
     check_path(path)
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "write")
-        place = await place_for(transaction, caller, vault_id, path)
+        place, access = await place_for(transaction, caller, vault_id, path)
         # looked at under the path's lock; the rollback undoes the version number taken
         before = await repository.newest(transaction, place.secret_id)
         if before is None:

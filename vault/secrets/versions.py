@@ -34,10 +34,11 @@ async def disable_version(context: Context, caller: Caller, vault_id: UUID, path
     """Take a version out of service for good: not readable, not the newest. A second time changes nothing."""
     check_path(path)
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "write")
+        (await load_access(transaction, caller, vault_id)).require(path, "write")
         # against somebody who stores the next version just now: lists show the newest of both
         await repository.lock(transaction, vault_id, path)
+        # once more: a policy may have been taken back while this waited
+        (await load_access(transaction, caller, vault_id)).require(path, "write")
         row = await repository.version_of(transaction, vault_id, path, version)
         if row is None:
             raise absent.missing(path)

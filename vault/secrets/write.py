@@ -14,8 +14,8 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, not_found
-from vault.orgs.tiers import require_room_at
-from vault.policies.access import load_access
+from vault.orgs.tiers import require_room_for
+from vault.policies.access import Access, load_access
 from vault.secrets import repository
 from vault.secrets.context import seal_context
 from vault.secrets.paths import check_path
@@ -62,10 +62,8 @@ async def put_secret(
     """Store a new version. A private key that fits secp256k1 goes behind the HSM instead of being sealed."""
     check_path(path)
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "write")
-        await require_room_at(transaction, caller.org_id, vault_id, path)
-        place = await place_for(transaction, caller, vault_id, path)
+        place, _ = await place_for(transaction, caller, vault_id, path)
+        await require_room_for(transaction, caller.org_id, place.secret_id)
         wanted = NewVersion(
             type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
             value=body.value,
@@ -84,14 +82,12 @@ async def generate_key(
     """Generate a signing key in the HSM for this path; 409 when something is there, so that no key is displaced."""
     check_path(path)
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "write")
-        await require_room_at(transaction, caller.org_id, vault_id, path)
-        place = await place_for(transaction, caller, vault_id, path)
+        place, _ = await place_for(transaction, caller, vault_id, path)
         # looked at under the path's lock; the rollback undoes the version number taken
         there = await repository.current(transaction, vault_id, path)
         if there is not None and there["version"] is not None:
             raise conflict(f"There is a secret at {path} already; delete it first or choose another path")
+        await require_room_for(transaction, caller.org_id, place.secret_id)
         key = await context.signer.generate_key(uuid4())
         row = await _write_version(
             transaction,
@@ -106,11 +102,17 @@ async def generate_key(
     return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
 
 
-async def place_for(transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str) -> Place:
-    """The place of the caller's next version; 403 or 404 also for what was revoked or deleted while it waited."""
-    place = await take_place(transaction, vault_id, path)
+async def place_for(transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str) -> tuple[Place, Access]:
+    """The place of the caller's next version, and what the caller may do; 403 and 404 as `load_access` says.
+
+    Looked at before, so that nobody without permission locks anything, and again behind the locks: a policy may have
+    been taken back while this waited for another writer.
+    """
     (await load_access(transaction, caller, vault_id)).require(path, "write")
-    return place
+    place = await take_place(transaction, vault_id, path)
+    access = await load_access(transaction, caller, vault_id)
+    access.require(path, "write")
+    return place, access
 
 
 async def take_place(transaction: AsyncConnection, vault_id: UUID, path: str) -> Place:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from tests.support.factories import make_user
 from tests.support.vault_api import Tenant
 from vault.context import Context
 from vault.orgs.tiers import has_cmek, standing
+from vault.secrets import repository as secrets
 
 
 @pytest.fixture
@@ -77,8 +79,7 @@ async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: 
     url = f"/v1/vaults/{vault_id}/secrets/a"
     async with context.database.begin() as transaction:
         # somebody deletes it and takes the room, and commits after the other has begun to write
-        delete = "UPDATE secrets SET deleted_at = clock_timestamp() WHERE vault_id = :id AND path = 'a'"
-        await transaction.execute(text(delete), {"id": vault_id})
+        assert await secrets.remove(transaction, UUID(vault_id), "a") is not None
         write = asyncio.create_task(limited.as_(limited.owner).put(url, json={"value": "again"}))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%secrets%'"
         while not write.done() and not await limited.rows(waiting):
@@ -86,6 +87,30 @@ async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: 
         create = "INSERT INTO secrets (id, vault_id, path, latest_version) VALUES (gen_random_uuid(), :id, 'c', 1)"
         await transaction.execute(text(create), {"id": vault_id})
     assert (await write).status_code == 403
+
+
+async def test_writers_and_deleters_of_one_path_never_stand_in_each_others_way(limited: Tenant) -> None:
+    vault_id = await limited.vault()
+    await limited.put(vault_id, "b")
+    http, url = limited.as_(limited.owner), f"/v1/vaults/{vault_id}/secrets/a"
+
+    async def put() -> list[int]:
+        return [(await http.put(url, json={"value": "v"})).status_code for _ in range(25)]
+
+    async def delete() -> list[int]:
+        return [(await http.delete(url)).status_code for _ in range(25)]
+
+    async def restore() -> list[int]:
+        again = f"/v1/vaults/{vault_id}/secret-restore/a"
+        return [(await http.post(again)).status_code for _ in range(25)]
+
+    puts, deletions = await asyncio.gather(
+        asyncio.gather(*(put() for _ in range(4))), asyncio.gather(delete(), delete(), restore())
+    )
+    # there is always room for it: the other one is the only other secret
+    assert {status for each in puts for status in each} == {201}
+    assert {status for each in deletions for status in each} <= {200, 204, 404, 409, 410}
+    assert 204 in deletions[0]
 
 
 async def test_the_vault_of_identity_keys_and_its_secrets_do_not_count(limited: Tenant) -> None:

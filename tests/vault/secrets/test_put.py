@@ -2,13 +2,11 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
 
 from tests.support.vault_api import Tenant
-from vault.context import Context
 from vault.secrets.types import TYPES
 
 KEY = "0x" + "4c0883a69102937d6231471b5dbb6204fe512961708279feb1be6ae5538da033"
@@ -122,27 +120,3 @@ async def test_unknown_vaults_and_no_credential(tenant: Tenant) -> None:
     assert (await tenant.as_(tenant.owner).put(url, json={"value": "x"})).status_code == 404
     assert (await tenant.as_(None).get(url)).status_code == 401
     assert (await tenant.as_(tenant.owner).get("/v1/vaults/not-an-id/secrets/a")).status_code == 400
-
-
-@pytest.mark.parametrize("verb", ["secrets", "secret-rotate", "secret-generate"])
-async def test_what_was_revoked_while_a_write_waited_counts(tenant: Tenant, context: Context, verb: str) -> None:
-    vault_id, agent = await tenant.vault(), await tenant.agent()
-    written = 0 if verb == "secret-generate" else 1
-    if written:
-        await tenant.put(vault_id, "a")
-    await tenant.grant(vault_id, agent, "a", ("write",))
-    method, body = ("PUT", {"value": "late"}) if verb == "secrets" else ("POST", {})
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%vaults%FOR SHARE%'"
-    async with context.database.begin() as transaction:
-        await transaction.execute(text("SELECT 1 FROM vaults WHERE id = :id FOR UPDATE"), {"id": vault_id})
-        write = asyncio.create_task(tenant.as_(agent).request(method, f"/v1/vaults/{vault_id}/{verb}/a", json=body))
-        # ends: the lock's own timeout ends the write at the latest
-        while not write.done() and not await tenant.rows(waiting):
-            await asyncio.wait([write], timeout=0.02)
-        await transaction.execute(text("DELETE FROM policies WHERE vault_id = :id"), {"id": vault_id})
-    assert (await write).status_code == 403
-    kept = await tenant.rows(
-        "SELECT 1 FROM secret_versions v JOIN secrets s ON s.id = v.secret_id WHERE s.vault_id = :id",
-        id=UUID(vault_id),
-    )
-    assert len(kept) == written

@@ -46,7 +46,20 @@ async def disable(context: Context, caller: Caller, vault_id: UUID) -> VaultResp
         if job is not None and job["status"] == "running":
             raise conflict("The vault's customer key is being rotated at the moment")
         if job is not None:
-            await repository.finish(transaction, job["id"], "failed", "CMEK was disabled before it was finished")
+            ended = await repository.finish(
+                transaction, job["id"], "failed", "CMEK was disabled before it was finished"
+            )
+            await write_for(
+                transaction,
+                caller,
+                "vault.rotate_cmek_failed",
+                "vault",
+                vault_id,
+                job_id=str(ended["id"]),
+                processed=ended["processed"],
+                failed=ended["failed"],
+                started_by=str(ended["created_by"]),
+            )
         row = await vaults.set_fingerprint(transaction, vault_id, None)
         await write_for(transaction, caller, "vault.disable_cmek", "vault", vault_id, fingerprint=before)
     return shown(row)

@@ -298,6 +298,8 @@ async def test_an_interrupted_job_whose_keys_are_lost_can_be_given_up(vault: Vau
     assert (await vault.http.delete(f"{vault.url}/cmek")).status_code == 200
     shown = await vault.job(job_id)
     assert (shown["status"], "disabled" in shown["error"]) == ("failed", True)
+    rows = await vault.tenant.audit("vault.rotate_cmek_failed", vault.id)
+    assert [(row["actor_type"], row["details"]["job_id"]) for row in rows] == [("user", job_id)]
     again = await vault.http.post(f"{vault.url}/cmek", json={"fingerprint": Key().fingerprint})
     assert again.status_code == 200
 

@@ -61,9 +61,9 @@ async def page(transaction: AsyncConnection, vault_id: UUID, asked: Page) -> Seq
 
 
 async def all_running(transaction: AsyncConnection, limit: int, but: Collection[UUID]) -> Sequence[Row]:
-    """What there is to do except for these, oldest first."""
+    """What there is to do except for these, in no order: however many are stuck or slow, all have their turn."""
     query = select(_TABLE).where(_TABLE.c.status == "running", _TABLE.c.id.not_in(but))
-    query = query.order_by(_TABLE.c.created_at).limit(limit)
+    query = query.order_by(func.random()).limit(limit)
     return (await transaction.execute(query)).mappings().all()
 
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from vault.auth.authenticate import SIGNED_IN
 from vault.auth.caller import Caller
+from vault.errors import Problem
 
 TIMEOUT_S = 30.0
 _PASSED_ON = (b"x-forwarded-for", b"user-agent")
@@ -35,7 +36,10 @@ class Answer:
 async def ask(
     request: Request, method: str, path: str, body: dict[str, Any] | None = None, *, caller: Caller | None = None
 ) -> Answer:
-    """One request to the application that `request` came to, as a signed-in person or as nobody."""
+    """One request to the application that `request` came to, as a signed-in person or as nobody.
+
+    Problem 429, with its time to wait, when there were too many.
+    """
     application = request.app
 
     async def as_person(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,4 +54,7 @@ async def ask(
     transport = httpx.ASGITransport(app=as_person, client=peer)
     async with httpx.AsyncClient(transport=transport, base_url="http://talon", headers=headers) as http:
         answer = await http.request(method, path, json=body, timeout=TIMEOUT_S)
-    return Answer(answer.status_code, answer.json() if answer.content else {})
+    said = Answer(answer.status_code, answer.json() if answer.content else {})
+    if said.status == 429:
+        raise Problem(429, said.detail, headers={"Retry-After": answer.headers["retry-after"]})
+    return said

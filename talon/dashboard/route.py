@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from talon.dashboard.render import page
-from vault.errors import Problem
+from vault.errors import Problem, bad_request
 
 
 class PageRoute(APIRoute):
@@ -22,13 +22,17 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Problem as problem:
-                return _sorry(problem.status, problem.title, problem.detail)
+                return _sorry(problem)
             except RequestValidationError:
-                return _sorry(400, "Bad Request", "This link is not complete; open it as it stands in the mail")
+                return _sorry(bad_request("This link is not complete; open it as it stands in the mail"))
 
         return shown
 
 
-def _sorry(status: int, title: str, detail: str) -> Response:
+def _sorry(problem: Problem) -> Response:
     nothing: dict[str, Any] = {"lines": (), "fields": (), "buttons": (), "links": (), "action": "", "csrf": ""}
-    return page("form.html", status=status, title=title, problem=detail, person="", **nothing)
+    shown = page(
+        "form.html", status=problem.status, title=problem.title, problem=problem.detail, person="", **nothing
+    )
+    shown.headers.update(problem.headers)
+    return shown

@@ -3,8 +3,8 @@
 # asked by balancers and by Prometheus, at intervals of their own
 EXEMPT = frozenset({"/v1/health", "/v1/health/hsm", "/metrics"})
 
-# what anybody may call to become somebody: guessing and flooding begin here. The pages that do the same by a browser
-# call these, and so are counted
+# what anybody may call to become somebody: guessing and flooding begin here. A page that does the same by a browser
+# calls one of these and is counted by it; the others ask for a person who is signed in
 PUBLIC_AUTH = frozenset(
     {
         "/v1/auth/token",

@@ -53,6 +53,7 @@ async def test_a_page_counts_once_and_says_so_in_a_page(stranger: httpx.AsyncCli
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert answers[-1].headers["content-type"].startswith("text/html")
     assert "Too many" in answers[-1].text
+    assert int(answers[-1].headers["retry-after"]) >= 1
 
 
 async def test_what_needs_a_credential_counts_against_the_wider_limit_only(stranger: httpx.AsyncClient) -> None:

@@ -34,7 +34,10 @@ _STANDING = text(
     WHERE o.id = :org_id
     """
 )
-_LOCK: Final = text("SELECT FROM organisations WHERE id = :org_id FOR NO KEY UPDATE")
+# not the organisation's row: whoever closes an organisation holds that one, and waits for its vaults
+_LOCK: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('room:' || :kind || ':' || CAST(:org_id AS text), 0))"
+)
 # no further than the limit: what lies beyond it changes nothing
 _COUNT: Final = {
     "vaults": text(
@@ -89,14 +92,14 @@ async def require_room(
 ) -> None:
     """Raise 403 when the organisation has as many as its tier allows, `but` for the secret that would be one more.
 
-    Where a limit applies the organisation stays locked until the transaction ends, so that creations at the same
-    time cannot exceed it together; without one nothing waits.
+    Where a limit applies creations of the kind wait for one another until the transaction ends, so that they cannot
+    exceed it together; without one nothing waits.
     """
     limit = getattr(await standing(transaction, org_id), kind)
     if limit is None:
         return
-    await transaction.execute(_LOCK, {"org_id": org_id})
-    # read again: the limit may have been changed by whoever held the lock
+    await transaction.execute(_LOCK, {"org_id": org_id, "kind": kind})
+    # read again: the limit may have been changed meanwhile
     now = await standing(transaction, org_id)
     limit = getattr(now, kind)
     if limit is None:
@@ -116,8 +119,7 @@ async def require_room(
 async def require_room_for(transaction: AsyncConnection | AsyncSession, org_id: UUID, secret_id: UUID) -> None:
     """Raise 403 when this secret would be one too many; a further version of one that lives never is.
 
-    Call it before the version is written and with the secret's row held, as everybody does who needs both: whoever
-    waits for a secret must not hold the organisation.
+    Call it with the secret's row held and before the version is written.
     """
     if (await standing(transaction, org_id)).secrets is None:
         return

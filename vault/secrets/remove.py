@@ -39,13 +39,13 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
         if caller.is_agent:
             raise forbidden("Only a human may restore a secret; agents have no access")
         there = await repository.lock(transaction, vault_id, path)
-        # once more: what was taken back while this waited for another writer counts
-        (await load_access(transaction, caller, vault_id)).require_manager()
         if there is None:
             raise absent.missing(path)
         if there["deleted_at"] is None:
             raise conflict(f"The secret at {path} is not deleted")
         await require_room(transaction, caller.org_id, "secrets")
+        # once more: the vault may have been deleted while this waited
+        (await load_access(transaction, caller, vault_id)).require_manager()
         versions = await repository.restore(transaction, there["id"], there["deleted_at"])
         await write_for(
             transaction,

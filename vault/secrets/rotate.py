@@ -25,7 +25,7 @@ async def rotate_secret(
     """
     check_path(path)
     async with context.database.begin() as transaction:
-        place, access = await place_for(transaction, caller, vault_id, path)
+        place, access = await place_for(transaction, caller, vault_id, path, may_begin=False)
         # looked at under the path's lock; the rollback undoes the version number taken
         before = await repository.newest(transaction, place.secret_id)
         if before is None:

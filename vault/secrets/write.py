@@ -62,8 +62,7 @@ async def put_secret(
     """Store a new version. A private key that fits secp256k1 goes behind the HSM instead of being sealed."""
     check_path(path)
     async with context.database.begin() as transaction:
-        place, _ = await place_for(transaction, caller, vault_id, path)
-        await require_room_for(transaction, caller.org_id, place.secret_id)
+        place, _ = await place_for(transaction, caller, vault_id, path, may_begin=True)
         wanted = NewVersion(
             type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
             value=body.value,
@@ -82,12 +81,11 @@ async def generate_key(
     """Generate a signing key in the HSM for this path; 409 when something is there, so that no key is displaced."""
     check_path(path)
     async with context.database.begin() as transaction:
-        place, _ = await place_for(transaction, caller, vault_id, path)
+        place, _ = await place_for(transaction, caller, vault_id, path, may_begin=True)
         # looked at under the path's lock; the rollback undoes the version number taken
         there = await repository.current(transaction, vault_id, path)
         if there is not None and there["version"] is not None:
             raise conflict(f"There is a secret at {path} already; delete it first or choose another path")
-        await require_room_for(transaction, caller.org_id, place.secret_id)
         key = await context.signer.generate_key(uuid4())
         row = await _write_version(
             transaction,
@@ -102,14 +100,19 @@ async def generate_key(
     return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
 
 
-async def place_for(transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str) -> tuple[Place, Access]:
+async def place_for(
+    transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str, *, may_begin: bool
+) -> tuple[Place, Access]:
     """The place of the caller's next version, and what the caller may do; 403 and 404 as `load_access` says.
 
-    Looked at before, so that nobody without permission locks anything, and again behind the locks: a policy may have
-    been taken back while this waited for another writer.
+    Where a secret may begin, 403 too when the organisation's tier has no room for one more.
     """
+    # before anything is locked, for nobody without permission may do that
     (await load_access(transaction, caller, vault_id)).require(path, "write")
     place = await take_place(transaction, vault_id, path)
+    if may_begin:
+        await require_room_for(transaction, caller.org_id, place.secret_id)
+    # once more behind all locks: a policy may have been taken back while this waited for other writers
     access = await load_access(transaction, caller, vault_id)
     access.require(path, "write")
     return place, access

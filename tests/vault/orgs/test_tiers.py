@@ -11,7 +11,8 @@ from sqlalchemy import text
 from tests.support.factories import make_user
 from tests.support.vault_api import Tenant
 from vault.context import Context
-from vault.orgs.tiers import has_cmek, standing
+from vault.orgs import repository as organisations
+from vault.orgs.tiers import has_cmek, require_room, standing
 from vault.secrets import repository as secrets
 
 
@@ -87,6 +88,33 @@ async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: 
         create = "INSERT INTO secrets (id, vault_id, path, latest_version) VALUES (gen_random_uuid(), :id, 'c', 1)"
         await transaction.execute(text(create), {"id": vault_id})
     assert (await write).status_code == 403
+
+
+@pytest.mark.parametrize(("method", "verb"), [("PUT", "secrets"), ("POST", "secret-generate")])
+async def test_a_policy_that_is_taken_back_while_a_write_waits_for_room(
+    limited: Tenant, context: Context, method: str, verb: str
+) -> None:
+    vault_id, agent = await limited.vault(), await limited.agent()
+    await limited.grant(vault_id, agent, "*", ("write",))
+    body = {"value": "late"} if method == "PUT" else {}
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%advisory%'"
+    async with context.database.begin() as transaction:
+        await require_room(transaction, limited.owner.org_id, "secrets")
+        write = asyncio.create_task(limited.as_(agent).request(method, f"/v1/vaults/{vault_id}/{verb}/a", json=body))
+        while not write.done() and not await limited.rows(waiting):
+            await asyncio.wait([write], timeout=0.02)
+        await transaction.execute(text("DELETE FROM policies WHERE vault_id = :id"), {"id": vault_id})
+    assert (await write).status_code == 403
+    assert await limited.rows("SELECT 1 FROM secrets WHERE vault_id = :id", id=UUID(vault_id)) == []
+
+
+async def test_a_write_waits_for_nobody_who_changes_the_organisation(limited: Tenant, context: Context) -> None:
+    # closing an account holds the organisation first and wants its vaults then, the other way round than a write
+    vault_id = await limited.vault()
+    async with context.database.begin() as transaction:
+        await organisations.lock(transaction, limited.owner.org_id)
+        url = f"/v1/vaults/{vault_id}/secrets/a"
+        assert (await limited.as_(limited.owner).put(url, json={"value": "v"})).status_code == 201
 
 
 async def test_writers_and_deleters_of_one_path_never_stand_in_each_others_way(limited: Tenant) -> None:

@@ -208,6 +208,27 @@ async def test_a_rotation_that_is_stuck_holds_up_no_other(
     assert (await shown(tenant, stuck, rotations[0]))["status"] == "completed"
 
 
+async def test_a_rotation_that_takes_every_turn_leaves_turns_to_others(
+    tenant: Tenant, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fine = await tenant.vault(), await tenant.vault()
+    for vault_id in (slow, fine):
+        await tenant.put(vault_id, "a")
+    rotations = [(await rotate(tenant, vault_id))["id"] for vault_id in (slow, fine)]
+    stuck = "UPDATE kek_rotations SET key_version = :version WHERE id = :id RETURNING 1"
+    await tenant.rows(stuck, version=9, id=UUID(rotations[0]))
+    # as if the turn were over after each batch, and the older one filled it
+    monkeypatch.setattr("vault.kek.rewrap.MAX_ROTATIONS", 1)
+    monkeypatch.setattr("vault.kek.rewrap.TURN_S", 0.0001)
+    for _ in range(100):
+        await rewrap(context)
+    assert (await shown(tenant, fine, rotations[1]))["status"] == "completed"
+    await tenant.rows(stuck, version=2, id=UUID(rotations[0]))
+    monkeypatch.undo()
+    await rewrap(context)
+    assert (await shown(tenant, slow, rotations[0]))["status"] == "completed"
+
+
 async def test_an_empty_vault_and_its_signing_keys(tenant: Tenant, context: Context) -> None:
     vault_id = await tenant.vault()
     await tenant.put(vault_id, "keys/a", "11" * 32, type="private_key")

@@ -9,7 +9,6 @@ from starlette.types import Receive, Scope, Send
 
 from vault.auth.authenticate import SIGNED_IN
 from vault.auth.caller import Caller
-from vault.errors import Problem
 
 TIMEOUT_S = 30.0
 _PASSED_ON = (b"x-forwarded-for", b"user-agent")
@@ -38,7 +37,7 @@ async def ask(
 ) -> Answer:
     """One request to the application that `request` came to, as a signed-in person or as nobody.
 
-    Problem 429, with its time to wait, when there were too many.
+    How long to wait, when there were too many, is kept for the page's own answer.
     """
     application = request.app
 
@@ -54,7 +53,5 @@ async def ask(
     transport = httpx.ASGITransport(app=as_person, client=peer)
     async with httpx.AsyncClient(transport=transport, base_url="http://talon", headers=headers) as http:
         answer = await http.request(method, path, json=body, timeout=TIMEOUT_S)
-    said = Answer(answer.status_code, answer.json() if answer.content else {})
-    if said.status == 429:
-        raise Problem(429, said.detail, headers={"Retry-After": answer.headers["retry-after"]})
-    return said
+    request.state.retry_after = answer.headers.get("retry-after")
+    return Answer(answer.status_code, answer.json() if answer.content else {})

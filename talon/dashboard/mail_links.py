@@ -47,8 +47,9 @@ async def forgot_password(visitor: Visitor, request: Request) -> Response:
     """Say the same whether or not there is such an account."""
     email = (await visitor.form()).get("email", "")
     answer = await ask(request, "POST", "/v1/auth/forgot-password", {"email": email})
-    said = str(answer.body.get("message", "")) if answer.ok else answer.detail
-    return visitor.show("Check your mail", status=answer.status, lines=(said,), links=_TO_LOGIN)
+    if not answer.ok:
+        return visitor.show("That did not work", status=answer.status, problem=answer.detail, links=_TO_LOGIN)
+    return visitor.show("Check your mail", lines=(str(answer.body.get("message", "")),), links=_TO_LOGIN)
 
 
 @router.get("/reset-password")

@@ -20,11 +20,15 @@ class PageRoute(APIRoute):
 
         async def shown(request: Request) -> Response:
             try:
-                return await handle(request)
+                answer = await handle(request)
             except Problem as problem:
                 return _sorry(problem)
             except RequestValidationError:
                 return _sorry(bad_request("This link is not complete; open it as it stands in the mail"))
+            # what `talon.dashboard.api` was told
+            if wait := getattr(request.state, "retry_after", None):
+                answer.headers["Retry-After"] = wait
+            return answer
 
         return shown
 

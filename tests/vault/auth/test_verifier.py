@@ -110,7 +110,7 @@ async def test_without_any_key_the_signer_is_to_blame_and_not_the_token() -> Non
 async def test_a_token_that_was_good_before_still_expires() -> None:
     keys = Keys()
     verifier = verifier_of(keys)
-    token = keys.token("one", ttl_s=1)
+    token = keys.token("one", ttl_s=3)
     claims = await verifier.verify(token)
     delay = (claims.expires_at - datetime.now(UTC)).total_seconds()
     await asyncio.sleep(max(delay, 0) + 0.01)  # what is awaited is the clock itself

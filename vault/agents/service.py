@@ -29,6 +29,7 @@ from vault.auth import keys
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import Problem, bad_request, conflict, not_found
+from vault.orgs.belonging import require_belonging
 from vault.orgs.tiers import require_room
 from vault.schemas import Page, format_time
 
@@ -51,6 +52,7 @@ async def create(
     """
     _check_auth_method(request.auth_method, {name: getattr(request, name) for name in _CREDENTIALS})
     values = await _columns(connection, caller, request.model_dump())
+    await require_belonging(connection, caller)
     await require_room(connection, caller.org_id, "agents")
     made = keys.make_key(keys.AGENT) if request.auth_method == "api_key" else None
     identity = identity_keys.make_keys()

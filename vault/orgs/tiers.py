@@ -34,7 +34,8 @@ _STANDING = text(
     WHERE o.id = :org_id
     """
 )
-# not the organisation's row: whoever closes an organisation holds that one, and waits for its vaults
+# not the organisation's row: whoever closes an organisation holds that one and waits for its vaults, which a secret's
+# writer holds
 _LOCK: Final = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('room:' || :kind || ':' || CAST(:org_id AS text), 0))"
 )

@@ -9,6 +9,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, forbidden, not_found
+from vault.orgs.belonging import require_belonging
 from vault.orgs.tiers import require_room
 from vault.policies import repository as policies
 from vault.policies.access import load_access
@@ -33,6 +34,7 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
     vault_id = uuid4()
     try:
         async with context.database.begin() as transaction:
+            await require_belonging(transaction, caller)
             await require_room(transaction, caller.org_id, "vaults")
             row = await repository.create(
                 transaction,

@@ -97,7 +97,7 @@ async def test_a_policy_that_is_taken_back_while_a_write_waits_for_room(
     vault_id, agent = await limited.vault(), await limited.agent()
     await limited.grant(vault_id, agent, "*", ("write",))
     body = {"value": "late"} if method == "PUT" else {}
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%advisory%'"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%room:%'"
     async with context.database.begin() as transaction:
         await require_room(transaction, limited.owner.org_id, "secrets")
         write = asyncio.create_task(limited.as_(agent).request(method, f"/v1/vaults/{vault_id}/{verb}/a", json=body))

@@ -1,6 +1,6 @@
 """The parts of a form. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -36,6 +36,11 @@ class Link:
 EMAIL = Field("email", "E-mail address", "email", autocomplete="username", longest=320)
 PASSWORD = Field("password", "Password", "password", autocomplete="current-password")
 NEW_PASSWORD = Field("password", "New password", "password", autocomplete="new-password")
+
+
+def email_field(value: str = "") -> Field:
+    """The address, as it was typed before."""
+    return replace(EMAIL, value=value)
 
 
 def hidden(name: str, value: str) -> Field:

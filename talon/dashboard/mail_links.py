@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from talon.dashboard.api import ask
-from talon.dashboard.fields import EMAIL, NEW_PASSWORD, Button, Link, hidden
+from talon.dashboard.fields import NEW_PASSWORD, Button, Link, email_field, hidden
 from talon.dashboard.route import PageRoute
 from talon.dashboard.sign_in import Visitor, to_login
 from talon.dashboard.visit import Visit
@@ -39,7 +39,7 @@ async def verify_email(visitor: Visitor, request: Request) -> Response:
 @router.get("/forgot-password")
 async def forgot_password_form(visitor: Visitor) -> Response:
     """Ask for the address of the account."""
-    return visitor.show("Forgot your password?", fields=(EMAIL,), buttons=(Button("Send me a link"),))
+    return _forgot_password(visitor)
 
 
 @router.post("/forgot-password")
@@ -48,7 +48,7 @@ async def forgot_password(visitor: Visitor, request: Request) -> Response:
     email = (await visitor.form()).get("email", "")
     answer = await ask(request, "POST", "/v1/auth/forgot-password", {"email": email})
     if not answer.ok:
-        return visitor.show("That did not work", status=answer.status, problem=answer.detail, links=_TO_LOGIN)
+        return _forgot_password(visitor, email, problem=answer.detail, status=answer.status)
     return visitor.show("Check your mail", lines=(str(answer.body.get("message", "")),), links=_TO_LOGIN)
 
 
@@ -75,15 +75,7 @@ async def device_form(visitor: Visitor, code: Code = "") -> Response:
     """Ask a signed-in person whether a command line may act for him."""
     if visitor.person is None:
         return to_login(f"/cli/verify?{urlencode({'code': code})}")
-    return visitor.show(
-        "Let a device sign in?",
-        lines=(
-            "A command line asks to act as you. Allow it only if you started it yourself just now,"
-            f" and if it shows this code: {code}",
-        ),
-        fields=(hidden("code", code),),
-        buttons=(Button("Allow", "approve"), Button("Deny", "deny")),
-    )
+    return _device(visitor, code)
 
 
 @router.post("/cli/verify")
@@ -96,7 +88,7 @@ async def device(visitor: Visitor, request: Request) -> Response:
     verb = "approve" if form.get("answer") == "approve" else "deny"
     answer = await ask(request, "POST", f"/v1/auth/device/{verb}", {"user_code": code}, caller=visitor.person)
     if not answer.ok:
-        return visitor.show("That did not work", status=answer.status, problem=answer.detail)
+        return _device(visitor, code, problem=answer.detail, status=answer.status)
     said = "The device is signed in." if verb == "approve" else "The device was turned away."
     return visitor.show("Done", lines=(said, "You can close this page."))
 
@@ -127,9 +119,27 @@ def _verify_email(visitor: Visit, token: str, **more: Any) -> HTMLResponse:
     )
 
 
+def _forgot_password(visitor: Visit, email: str = "", **more: Any) -> HTMLResponse:
+    fields, buttons = (email_field(email),), (Button("Send me a link"),)
+    return visitor.show("Forgot your password?", fields=fields, buttons=buttons, **more)
+
+
 def _reset_password(visitor: Visit, token: str, **more: Any) -> HTMLResponse:
     fields = (NEW_PASSWORD, hidden("token", token))
     return visitor.show("Choose a new password", fields=fields, buttons=(Button("Change it"),), **more)
+
+
+def _device(visitor: Visit, code: str, **more: Any) -> HTMLResponse:
+    return visitor.show(
+        "Let a device sign in?",
+        lines=(
+            "A command line asks to act as you. Allow it only if you started it yourself just now,"
+            f" and if it shows this code: {code}",
+        ),
+        fields=(hidden("code", code),),
+        buttons=(Button("Allow", "approve"), Button("Deny", "deny")),
+        **more,
+    )
 
 
 def _invitation(visitor: Visit, token: str, **more: Any) -> HTMLResponse:

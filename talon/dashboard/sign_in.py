@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from talon.dashboard.api import Answer, ask
 from talon.dashboard.cookies import SESSION_HOURS
-from talon.dashboard.fields import EMAIL, NEW_PASSWORD, PASSWORD, Button, Field, Link, hidden, local
+from talon.dashboard.fields import NEW_PASSWORD, PASSWORD, Button, Field, Link, email_field, hidden, local
 from talon.dashboard.route import PageRoute
 from talon.dashboard.visit import Visit, visit
 from vault.auth import web_sessions
@@ -122,7 +122,7 @@ def _login(visitor: Visit, target: str, email: str = "", **more: Any) -> HTMLRes
     return visitor.show(
         "Sign in",
         action="/login",
-        fields=(Field("email", EMAIL.label, "email", email, EMAIL.autocomplete, 320), PASSWORD, _next(target)),
+        fields=(email_field(email), PASSWORD, _next(target)),
         buttons=(Button("Sign in"),),
         links=(Link("Forgot your password?", "/forgot-password"), Link("Create an account", "/signup")),
         **more,
@@ -139,7 +139,7 @@ def _signup(visitor: Visit, email: str = "", **more: Any) -> HTMLResponse:
     return visitor.show(
         "Create an account",
         action="/signup",
-        fields=(Field("email", EMAIL.label, "email", email, EMAIL.autocomplete, 320), NEW_PASSWORD),
+        fields=(email_field(email), NEW_PASSWORD),
         buttons=(Button("Create the account"),),
         **more,
     )

@@ -54,6 +54,9 @@ async def test_a_page_counts_once_and_says_so_in_a_page(stranger: httpx.AsyncCli
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert answers[-1].headers["content-type"].startswith("text/html")
     assert "Too many" in answers[-1].text
+    # and may be sent again without typing everything anew
+    assert 'name="password"' in answers[-1].text
+    assert 'value="nobody@example.com"' in answers[-1].text
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 

@@ -14,7 +14,8 @@ from vault.auth.dependencies import caller
 from vault.limits.routes import limits_of
 
 DASHBOARD = Path(talon.dashboard.__file__).parent
-# what each page's form asks the API for, and is counted by; a new page's line belongs here
+# what pages' forms ask the API for, and are counted by; a new page's line belongs here (which page asks for which is
+# not checked, only that nothing else is asked for)
 ASKS_FOR = {
     "/login": "/v1/auth/token",
     "/login/code": "/v1/auth/mfa/verify",

@@ -21,8 +21,10 @@ from talon.instance import Instance, temporary_instance
 LARGE = (100_000, 1_000_000)
 # enough for a full page of each list; of fewer rows PostgreSQL reads the whole table instead of an index
 SMALL = (200, 2_000)
-PAIRS = 10
-BATCH = 60
+PAIRS = 20
+# of each pair; short, so that whatever else the machine does slows both sides down
+TURNS = 6
+TURN = 10
 # enough for every connection of the pool
 FLUSH = 15
 # PostgreSQL's backends tell their counters at most once a second
@@ -70,7 +72,7 @@ _BLOCKS = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = cur
 
 @dataclass(frozen=True)
 class Cost:
-    """What a batch of requests cost: seconds of wall time and of CPU, blocks touched."""
+    """What one request cost on average: seconds of wall time and of CPU, blocks touched."""
 
     wall: float
     cpu: float
@@ -111,45 +113,73 @@ class Side:
             "policy decision": f"/v1/vaults/{vault}/access?{question}",
         }
 
-    def cost(self, path: str) -> Cost:
-        """Send a batch, one request after the other, and say what each cost."""
-        idle_per_s = self._idle_blocks_per_s()
-        # what backends have not told yet is told before, and again afterwards
-        self._send(path, FLUSH)
-        blocks, started = self._blocks(), time.perf_counter()
-        cpu, began = self._cpu(), time.perf_counter()
-        self._send(path, BATCH)
-        wall, cpu = time.perf_counter() - began, self._cpu() - cpu
-        time.sleep(STATISTICS_LAG_S)
-        self._send(path, FLUSH)
-        blocks, elapsed = self._blocks() - blocks, time.perf_counter() - started
-        return Cost(wall / BATCH, cpu / BATCH, (blocks - idle_per_s * elapsed) / (BATCH + FLUSH))
-
-    def _send(self, path: str, count: int) -> None:
+    def send(self, path: str, count: int) -> None:
+        """So many requests, one after the other."""
         for _ in range(count):
             answer = self.http.get(path)
             if answer.status_code != 200:
                 raise RuntimeError(f"{path}: {answer.status_code} {answer.text}")
 
-    def _idle_blocks_per_s(self) -> float:
-        before, began = self._blocks(), time.perf_counter()
-        time.sleep(STATISTICS_LAG_S)
-        return (self._blocks() - before) / (time.perf_counter() - began)
+    def pids(self) -> list[int]:
+        """The processes whose CPU counts."""
+        backends = self.database.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        return [*self.instance.pids("api"), *self.instance.pids("signer"), *(row[0] for row in backends)]
+
+    def blocks(self) -> int:
+        """All blocks that PostgreSQL was asked for until now."""
+        row = self.database.execute(_BLOCKS).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def _do(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = self.http.request(method, path, json=body)
         answer.raise_for_status()
         return answer.json()
 
-    def _cpu(self) -> float:
-        backends = self.database.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        pids = [*self.instance.pids("api"), *self.instance.pids("signer"), *(row[0] for row in backends)]
-        return sum(_cpu_of(pid) for pid in pids)
 
-    def _blocks(self) -> int:
-        row = self.database.execute(_BLOCKS).fetchone()
-        assert row is not None
-        return int(row[0])
+class Meter:
+    """What one side's requests of a kind cost, over a pair."""
+
+    def __init__(self, side: Side, name: str) -> None:
+        self._side, self._path = side, side.requests[name]
+        self._wall = self._cpu = 0.0
+        self._blocks, self._at = side.blocks(), time.perf_counter()
+        self._idle_per_s = 0.0
+
+    def start(self) -> None:
+        """Nobody called since it was made: what PostgreSQL was asked for meanwhile is not the requests' doing."""
+        self._idle_per_s = (self._side.blocks() - self._blocks) / (time.perf_counter() - self._at)
+        # what backends have not told yet is told before, and again afterwards
+        self._side.send(self._path, FLUSH)
+        self._pids = self._side.pids()
+        self._blocks, self._at = self._side.blocks(), time.perf_counter()
+
+    def turn(self) -> None:
+        """Send some requests."""
+        cpu, began = sum(map(_cpu_of, self._pids)), time.perf_counter()
+        self._side.send(self._path, TURN)
+        self._wall += time.perf_counter() - began
+        self._cpu += sum(map(_cpu_of, self._pids)) - cpu
+
+    def cost(self) -> Cost:
+        """The averages."""
+        self._side.send(self._path, FLUSH)
+        blocks = self._side.blocks() - self._blocks - self._idle_per_s * (time.perf_counter() - self._at)
+        count = TURNS * TURN
+        return Cost(self._wall / count, self._cpu / count, blocks / (count + FLUSH))
+
+
+def compare(large: Side, small: Side, name: str) -> tuple[Cost, Cost]:
+    """One pair of measurements, taken in turns."""
+    meters = [Meter(large, name), Meter(small, name)]
+    time.sleep(STATISTICS_LAG_S)
+    for meter in meters:
+        meter.start()
+    for number in range(TURNS):
+        for meter in meters if number % 2 else reversed(meters):
+            meter.turn()
+    time.sleep(STATISTICS_LAG_S)
+    return meters[0].cost(), meters[1].cost()
 
 
 def measure(say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -161,9 +191,8 @@ def measure(say: Callable[[str], None]) -> list[dict[str, Any]]:
         lines = []
         for name in large.requests:
             say(f"measuring: {name}")
-            for side in (small, large):
-                side.cost(side.requests[name])
-            pairs = [(large.cost(large.requests[name]), small.cost(small.requests[name])) for _ in range(PAIRS)]
+            compare(large, small, name)
+            pairs = [compare(large, small, name) for _ in range(PAIRS)]
             lines.append(
                 {
                     "measure": "size",

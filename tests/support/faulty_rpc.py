@@ -7,12 +7,13 @@
         ...
         assert rpc.count("eth_sendRawTransaction") == 2
 
-Faults are found per call, in a batch too: `Refuse` and `Answer` replace single answers, the others strike the
-whole exchange. Without an upstream, whatever no fault answers gets HTTP 503.
+Faults are found per call, in a batch too: `Refuse`, `Answer` and `Change` replace single answers, the others strike
+the whole exchange. `rpc.batches` says how lists of calls are treated. Without an upstream, whatever no fault answers
+gets HTTP 503. Ways of being odd that real nodes have are rows in `tests.support.odd_node`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +22,18 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+Item = dict[str, Any]
+
 
 @dataclass
 class Fault:
-    """Strikes `times` exchanges (each call of a batch counts), or all of them when None."""
+    """Strikes `times` exchanges (each call of a batch counts), or all of them when None.
+
+    With `when`, only calls whose parameters it finds true.
+    """
 
     times: int | None = field(default=None, kw_only=True)
+    when: Callable[[Any], bool] | None = field(default=None, kw_only=True)
 
 
 @dataclass
@@ -77,6 +84,27 @@ class Answer(Fault):
     result: Any = None
 
 
+@dataclass
+class Change(Fault):
+    """The node's own answer (the whole item: `result` or `error` and all) as `how` changes it."""
+
+    how: Callable[[Item], Item] = lambda item: item
+
+
+@dataclass
+class Batches:
+    """Lists of more than `most` calls are not taken (0: none at all).
+
+    `refusal` says how: one error object for the whole, the same error in place of every answer (`each`), one error
+    in a list (`listed`), or an HTTP status.
+    """
+
+    most: int
+    refusal: Refuse | Status = field(default_factory=lambda: Refuse(-32600, "batch limit exceeded"))
+    each: bool = False
+    listed: bool = False
+
+
 def wrong_chain(chain_id: int = 1) -> dict[str, Fault]:
     """Faults of an endpoint that serves another chain: `rpc.faults |= wrong_chain(1)`."""
     return {"eth_chainId": Answer(hex(chain_id))}
@@ -94,6 +122,9 @@ class FaultyRpc:
         self.upstream = upstream
         self.mode: Fault | None = None
         self.faults: dict[str, Fault] = {}
+        self.batches: Batches | None = None
+        # how many calls each exchange held; 0 for a call that was not in a list
+        self.sizes: list[int] = []
         self.calls: list[tuple[str, Any]] = []
         self.exchanges = 0
         self._port = port
@@ -131,8 +162,11 @@ class FaultyRpc:
         payload = orjson.loads(await request.read())
         calls = payload if isinstance(payload, list) else [payload]
         self.exchanges += 1
+        self.sizes.append(len(payload) if isinstance(payload, list) else 0)
         self.calls += [(call["method"], call.get("params")) for call in calls]
-        faults = [self._fault(call["method"]) for call in calls]
+        if self.batches is not None and isinstance(payload, list) and len(payload) > self.batches.most:
+            return _too_many(self.batches, payload)
+        faults = [self._fault(call) for call in calls]
         for fault in faults:
             if isinstance(fault, Drop | Status | Garbage):
                 if fault.forward:
@@ -149,12 +183,17 @@ class FaultyRpc:
         if to_node and self.upstream is None:
             return web.Response(status=503)
         from_node = {item["id"]: item for item in await self._forward(to_node)}
-        answers = [_made_up(call, fault) or from_node[call["id"]] for call, fault in zip(calls, faults, strict=True)]
+        answers = [
+            _made_up(call, fault) or _changed(from_node[call["id"]], fault)
+            for call, fault in zip(calls, faults, strict=True)
+        ]
         body = answers if isinstance(payload, list) else answers[0]
         return web.Response(body=orjson.dumps(body), content_type="application/json")
 
-    def _fault(self, method: str) -> Fault | None:
-        fault = self.faults.get(method) or self.mode
+    def _fault(self, call: Mapping[str, Any]) -> Fault | None:
+        fault = self.faults.get(call["method"]) or self.mode
+        if fault is not None and fault.when is not None and not fault.when(call.get("params")):
+            return None
         if fault is None or fault.times is None:
             return fault
         if fault.times == 0:
@@ -191,3 +230,18 @@ def _made_up(call: Mapping[str, Any], fault: Fault | None) -> dict[str, Any] | N
         error = {"code": fault.code, "message": fault.message}
         return head | {"error": error if fault.data is None else error | {"data": fault.data}}
     return None
+
+
+def _changed(item: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
+    return fault.how(dict(item)) if isinstance(fault, Change) else dict(item)
+
+
+def _too_many(batches: Batches, calls: list[Any]) -> web.Response:
+    if isinstance(batches.refusal, Status):
+        return web.Response(status=batches.refusal.status, body=batches.refusal.body)
+    if batches.each:
+        answer: Any = [_made_up(call, batches.refusal) for call in calls]
+    else:
+        answer = _made_up({"id": None}, batches.refusal)
+        answer = [answer] if batches.listed else answer
+    return web.Response(body=orjson.dumps(answer), content_type="application/json")

@@ -1,0 +1,109 @@
+"""Odd ways in which real nodes answer, a row each: how the answers change, and what is right to see over HTTP.
+
+    node = OddNode(anvil_url)            # a FaultyRpc: everything no row changes is the real node's
+    node.be(ASKED["no eth_feeHistory"])  # until node.be_sound()
+
+A new oddity is one line in the table of the scene in which it shows; the tests go over every row of their table:
+
+    ASKED      a submission meets it: HTTP status, and words that the `detail` or `error_message` holds
+    FOLLOWED   a transaction that was submitted meets it: what its receipt shows (None: left out)
+
+A row's faults are by method, `EVERY` for all; `batches` is how lists of calls are treated.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from tests.support.faulty_rpc import Answer, Batches, Change, Fault, FaultyRpc, Item, Refuse, Status
+
+EVERY: Final = "*"
+RECEIPT: Final = "eth_getTransactionReceipt"
+COUNT: Final = "eth_getTransactionCount"
+HISTORY: Final = "eth_feeHistory"
+SIMULATE: Final = "eth_simulateV1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One odd way of answering, and what is right."""
+
+    faults: Mapping[str, Fault]
+    right: Any = None
+    batches: Batches | None = None
+    words: tuple[str, ...] = field(default=())
+
+
+class OddNode(FaultyRpc):
+    """A node that is as odd as the row it was given."""
+
+    def be(self, row: Row) -> None:
+        """Answer as `row` says from now on, and no longer as any row before."""
+        self.be_sound()
+        # faults count down, the table's own must not
+        faults = {method: deepcopy(fault) for method, fault in row.faults.items()}
+        self.mode = faults.pop(EVERY, None)
+        self.faults.update(faults)
+        self.batches = row.batches
+
+    def be_sound(self) -> None:
+        """Pass everything on again."""
+        self.mode, self.batches = None, None
+        self.faults.clear()
+
+
+def rows(table: Mapping[str, Row]) -> list[Any]:
+    """The table for `pytest.mark.parametrize("row", rows(TABLE))`, each under its own name."""
+    return [pytest.param(row, id=name) for name, row in table.items()]
+
+
+# How an answer is changed
+
+
+def without(*names: str) -> Change:
+    """The answer's object without some of its fields."""
+    return _on_objects(lambda result: {key: value for key, value in result.items() if key not in names})
+
+
+def with_fields(**fields: Any) -> Change:
+    """The answer's object with these fields set: `with_fields(status=None)`."""
+    return _on_objects(lambda result: result | fields)
+
+
+def when_block(tag: str, fault: Fault) -> Fault:
+    """The fault, for calls about the block `tag` only."""
+    fault.when = lambda params: isinstance(params, list) and tag in params
+    return fault
+
+
+def on(methods: Iterable[str], fault: Fault) -> dict[str, Fault]:
+    """The same fault for several methods."""
+    return {method: deepcopy(fault) for method in methods}
+
+
+def _on_objects(how: Callable[[dict[str, Any]], dict[str, Any]]) -> Change:
+    def change(item: Item) -> Item:
+        result = item.get("result")
+        return item | {"result": how(result)} if isinstance(result, dict) else item
+
+    return Change(how=change)
+
+
+# Revert bytes of `require(false, "no")` (Solidity's Error(string))
+NO: Final = "0x08c379a0" + f"{32:064x}" + f"{2:064x}" + "6e6f".ljust(64, "0")
+
+ASKED: Final[dict[str, Row]] = {
+    "sound": Row({}, right=201),
+    "no eth_feeHistory": Row({HISTORY: Refuse(-32601, "the method eth_feeHistory does not exist")}, right=201),
+    "no tip suggested": Row({"eth_maxPriorityFeePerGas": Refuse(-32601, "method not found")}, right=201),
+    "no simulation": Row({SIMULATE: Refuse(-32601, "the method eth_simulateV1 does not exist")}, right=201),
+    "empty fee history": Row({HISTORY: Answer(None)}, right=201),
+    "HTTP 502": Row({EVERY: Status(502)}, right=503),
+}
+
+FOLLOWED: Final[dict[str, Row]] = {
+    "sound": Row({}, right={"status": "success"}),
+}

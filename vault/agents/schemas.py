@@ -1,10 +1,12 @@
 """Bodies of /v1/agents. Unknown keys are refused: a misspelt limit must not become no limit."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from chains.errors import BadAmount
+from chains.units import parse_ether
 from vault.schemas import ExactModel, Identifier, NullIsDefault, Reply, Timestamp
 
 MIN_TTL_S = 1
@@ -37,7 +39,40 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 AuthMethod = Literal["api_key", "mtls", "oidc_client_credentials"]
 
 
-class CreateAgentRequest(ExactModel):
+# later clients' names of the amounts (in native coins, the same unit) and the contract's
+ALIASES: Final = {"tx_max_value": "tx_max_value_eth", "tx_daily_limit": "tx_daily_limit_eth"}
+
+
+class _AliasedLimits(ExactModel):
+    """Amounts by either name; both given and different is refused, because one of them would not be kept."""
+
+    tx_max_value: Ether | None = None
+    tx_daily_limit: Ether | None = None
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        for alias, name in ALIASES.items():
+            if alias not in self.model_fields_set:
+                continue
+            if name in self.model_fields_set and not _is_same(getattr(self, alias), getattr(self, name)):
+                raise ValueError(f"{alias} and {name} differ; send one of them")
+            setattr(self, name, getattr(self, alias))
+        return self
+
+    @property
+    def uses_aliases(self) -> bool:
+        """Whether the client speaks in the later names, and so reads them in the answer."""
+        return not self.model_fields_set.isdisjoint(ALIASES)
+
+
+def _is_same(one: str | None, other: str | None) -> bool:
+    try:
+        return one == other or (one is not None and other is not None and parse_ether(one) == parse_ether(other))
+    except BadAmount:
+        return False
+
+
+class CreateAgentRequest(_AliasedLimits):
     """POST /v1/agents; an explicit null means the default."""
 
     name: Name
@@ -61,7 +96,7 @@ class CreateAgentRequest(ExactModel):
     llm_token_billing: Literal[False] | None = None
 
 
-class UpdateAgentRequest(ExactModel):
+class UpdateAgentRequest(_AliasedLimits):
     """PATCH /v1/agents/{id}: only keys that are present count; null clears (an unlimited or empty value)."""
 
     name: Name = ""
@@ -86,7 +121,11 @@ class UpdateAgentRequest(ExactModel):
 
 
 class AgentReply(Reply):
-    """An agent with its guardrails; amounts are decimal text in ether, absent when unlimited."""
+    """An agent with its guardrails; amounts are decimal text in native coins, absent when unlimited.
+
+    `tx_spent_today_eth` is told by GET of one agent alone, when it is not zero; `tx_max_value` and `tx_daily_limit`
+    to who used those names or asks with `?include=aliases`. Older generated clients know none of the three.
+    """
 
     id: UUID
     name: str
@@ -98,7 +137,9 @@ class AgentReply(Reply):
     tx_to_allowlist: list[str]
     tx_max_value_eth: str | None = None
     tx_daily_limit_eth: str | None = None
-    tx_spent_today_eth: str
+    tx_spent_today_eth: str | None = None
+    tx_max_value: str | None = None
+    tx_daily_limit: str | None = None
     tx_allowed_chains: list[str]
     token_ttl_seconds: int | None = None
     vault_ids: list[UUID]

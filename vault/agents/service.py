@@ -1,6 +1,6 @@
 """Agents: created, changed, re-keyed and removed by people; every change leaves an audit row beside it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from vault.agents import identity_keys, repository
 from vault.agents.guardrails import read_guardrails
 from vault.agents.models import Agent
 from vault.agents.schemas import (
+    ALIASES,
     AgentCreatedReply,
     AgentReply,
     AgentSelfReply,
@@ -23,7 +24,7 @@ from vault.agents.schemas import (
     KeyRotatedReply,
     UpdateAgentRequest,
 )
-from vault.agents.spent import spent_today_by_agent
+from vault.agents.spent import spent_today_wei
 from vault.audit.write import write_for
 from vault.auth import keys
 from vault.auth.caller import Caller
@@ -36,7 +37,7 @@ from vault.schemas import Page, format_time
 MAX_SHROUD_CONFIG_BYTES = 65_536
 
 _GUARDRAIL_FIELDS = frozenset({"tx_to_allowlist", "tx_allowed_chains", "tx_max_value_eth", "tx_daily_limit_eth"})
-_NOT_STORED = _GUARDRAIL_FIELDS | {"llm_token_billing"}
+_NOT_STORED = _GUARDRAIL_FIELDS | ALIASES.keys() | {"llm_token_billing"}
 _CREDENTIALS = frozenset({"client_cert_fingerprint", "oidc_issuer", "oidc_client_id"})
 _LISTS = frozenset({"scopes", "vault_ids"})
 # Opaque to us and possibly confidential: the audit says that it changed, not how.
@@ -44,7 +45,12 @@ _NOT_AUDITED = frozenset({"shroud_config"})
 
 
 async def create(
-    connection: AsyncConnection, signer: SignerClient, caller: Caller, request: CreateAgentRequest
+    connection: AsyncConnection,
+    signer: SignerClient,
+    caller: Caller,
+    request: CreateAgentRequest,
+    *,
+    aliases: bool = False,
 ) -> AgentCreatedReply:
     """Register an agent with identity keys of its own; Problem 400 for what does not fit, 409 for a used certificate.
 
@@ -74,11 +80,17 @@ async def create(
     await identity_keys.grant_to_registrar(connection, caller, vault_id, row.id)
     details = {name: value for name, value in values.items() if name not in _NOT_AUDITED}
     await write_for(connection, caller, "agent.register", "agent", row.id, **_plain(details))
-    return AgentCreatedReply(agent=_shown(row, 0), api_key=made.text if made else None)
+    agent = _shown(row, aliases=aliases or request.uses_aliases)
+    return AgentCreatedReply(agent=agent, api_key=made.text if made else None)
 
 
 async def update(
-    connection: AsyncConnection, caller: Caller, agent_id: UUID, request: UpdateAgentRequest
+    connection: AsyncConnection,
+    caller: Caller,
+    agent_id: UUID,
+    request: UpdateAgentRequest,
+    *,
+    aliases: bool = False,
 ) -> AgentReply:
     """Change what the request names; the audit row tells old from new."""
     before = await _locked(connection, caller, agent_id)
@@ -105,7 +117,7 @@ async def update(
             before=_plain({name: getattr(before, name) for name in audited}),
             after=_plain({name: getattr(row, name) for name in audited}),
         )
-    return (await _shown_all(connection, [row]))[0]
+    return _shown(row, aliases=aliases or request.uses_aliases)
 
 
 async def rotate_key(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> KeyRotatedReply:
@@ -148,7 +160,7 @@ async def rotate_identity_keys(
         ssh_public_key=identity.ssh_public,
         ecdh_public_key=identity.ecdh_public,
     )
-    return (await _shown_all(connection, [row]))[0]
+    return _shown(row)
 
 
 async def delete(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> None:
@@ -162,17 +174,19 @@ async def delete(connection: AsyncConnection, caller: Caller, agent_id: UUID) ->
     await write_for(connection, caller, "agent.delete", "agent", agent_id, name=before.name)
 
 
-async def get(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> AgentReply:
-    """One agent of the caller's organisation; Problem 404 otherwise."""
+async def get(connection: AsyncConnection, caller: Caller, agent_id: UUID, *, aliases: bool = False) -> AgentReply:
+    """One agent of the caller's organisation, with what it has spent today; Problem 404 otherwise."""
     row = await repository.find(connection, caller.org_id, agent_id)
     if row is None:
         raise _unknown()
-    return (await _shown_all(connection, [row]))[0]
+    return _shown(row, aliases=aliases, spent_wei=await spent_today_wei(connection, row.id))
 
 
-async def listed(connection: AsyncConnection, caller: Caller, page: Page) -> list[AgentReply]:
+async def listed(
+    connection: AsyncConnection, caller: Caller, page: Page, *, aliases: bool = False
+) -> list[AgentReply]:
     """The organisation's agents, oldest first."""
-    return await _shown_all(connection, await repository.listed(connection, caller.org_id, page))
+    return [_shown(row, aliases=aliases) for row in await repository.listed(connection, caller.org_id, page)]
 
 
 async def myself(connection: AsyncConnection, caller: Caller) -> AgentSelfReply:
@@ -235,18 +249,17 @@ def _check_auth_method(auth_method: str, given: Mapping[str, Any]) -> None:
             raise bad_request(f"{field}: does not go with auth_method {auth_method}")
 
 
-async def _shown_all(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[AgentReply]:
-    spent = await spent_today_by_agent(connection, [row.id for row in rows])
-    return [_shown(row, spent.get(row.id, 0)) for row in rows]
-
-
-def _shown(row: AnyRow, spent_wei: int) -> AgentReply:
-    plain = {name: getattr(row, name) for name in AgentReply.model_fields if not name.endswith("_eth")}
+def _shown(row: AnyRow, *, aliases: bool = False, spent_wei: int = 0) -> AgentReply:
+    plain = {name: getattr(row, name) for name in AgentReply.model_fields if not name.startswith("tx_")}
+    amounts = {
+        "tx_max_value_eth": _ether(row.tx_max_value_wei),
+        "tx_daily_limit_eth": _ether(row.tx_daily_limit_wei),
+        "tx_spent_today_eth": _ether(spent_wei or None),
+    }
+    if aliases:
+        amounts |= {alias: amounts[name] for alias, name in ALIASES.items()}
     return AgentReply(
-        **plain,
-        tx_max_value_eth=_ether(row.tx_max_value_wei),
-        tx_daily_limit_eth=_ether(row.tx_daily_limit_wei),
-        tx_spent_today_eth=format_ether(spent_wei),
+        **plain, **amounts, tx_to_allowlist=row.tx_to_allowlist, tx_allowed_chains=row.tx_allowed_chains
     )
 
 

@@ -88,12 +88,16 @@ async def agent_token(body: AgentTokenRequest, request: Request, context: Ctx, a
 
 
 @router.post("/auth/api-key-token")
-async def api_key_token(body: ApiKeyTokenRequest, context: Ctx, address: Address) -> AgentTokenReply | TokenReply:
-    """Exchange a personal key for a token; some clients send agents' keys here, which works too."""
+async def api_key_token(body: ApiKeyTokenRequest, context: Ctx, address: Address) -> TokenReply:
+    """Exchange a personal key for a token; some clients send agents' keys here, which works too.
+
+    The answer has the same three fields for both: strict clients know no others here.
+    """
     if not keys.is_key(body.api_key):
         raise unauthorized("Invalid credentials")
     if body.api_key.startswith(keys.AGENT):
-        return await issue.for_agent_key(context, body.api_key, None, address)
+        made = await issue.for_agent_key(context, body.api_key, None, address)
+        return TokenReply(access_token=made.access_token, expires_in=made.expires_in)
     return await issue.for_user_key(context, body.api_key, address)
 
 

@@ -22,6 +22,10 @@ _PRINCIPALS = {
     "user": text("SELECT 1 FROM memberships WHERE user_id = :id AND org_id = :org_id"),
     "agent": text("SELECT 1 FROM agents WHERE id = :id AND org_id = :org_id AND deleted_at IS NULL"),
 }
+_MAKER = text("""
+    SELECT m.user_id FROM agents a JOIN memberships m ON m.user_id = a.created_by AND m.org_id = a.org_id
+    WHERE a.id = :id
+""")
 
 
 async def principal_exists(transaction: AsyncConnection, org_id: UUID, kind: str, principal_id: UUID) -> bool:
@@ -36,16 +40,29 @@ async def create(transaction: AsyncConnection, values: Mapping[str, Any]) -> Row
     return found.mappings().one()
 
 
-async def grant_creator(transaction: AsyncConnection, caller: Caller, vault_id: UUID) -> None:
-    """Give a vault's creator read and write on everything in it, with the audit row of any policy."""
+async def person_behind(transaction: AsyncConnection, caller: Caller) -> UUID | None:
+    """Whose vaults the caller's are: the person's own, or those of who made the agent; None when they have left."""
+    if not caller.is_agent:
+        return caller.id
+    return (await transaction.execute(_MAKER, {"id": caller.id})).scalar_one_or_none()
+
+
+async def share_new_vault(transaction: AsyncConnection, caller: Caller, vault_id: UUID) -> None:
+    """Give the person behind a new vault read and write on everything in it, with the audit row of any policy.
+
+    An agent's vault is thereby seen by the human who made the agent; the agent itself needs no policy there.
+    """
+    person_id = await person_behind(transaction, caller)
+    if person_id is None:
+        return
     row = await create(
         transaction,
         {
             "id": uuid4(),
             "vault_id": vault_id,
             "secret_path_pattern": EVERYTHING,
-            "principal_type": caller.kind,
-            "principal_id": caller.id,
+            "principal_type": "user",
+            "principal_id": person_id,
             "permissions": ["read", "write"],
             "created_by": caller.id,
             "created_by_type": caller.kind,

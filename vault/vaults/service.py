@@ -22,7 +22,8 @@ from vault.vaults.schemas import MAX_NAME_LENGTH, CreateVaultRequest, VaultRespo
 async def create_vault(context: Context, caller: Caller, body: CreateVaultRequest) -> VaultResponse:
     """Make a vault with a key of its own behind the HSM; 400 for a bad name, 409 for one in use.
 
-    A human creator also gets a policy on everything in it, visible and revocable like any other.
+    The human who makes it, or who made the agent that does, gets a policy on everything in it, visible and revocable
+    like any other.
     """
     name = body.name.strip()
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
@@ -50,8 +51,7 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
             # after the insert: a name in use must not leave a key behind; before the commit: no vault without one
             await context.signer.create_vault_key(vault_id)
             await write_for(transaction, caller, "vault.create", "vault", vault_id, name=name)
-            if not caller.is_agent:
-                await policies.grant_creator(transaction, caller, vault_id)
+            await policies.share_new_vault(transaction, caller, vault_id)
     except IntegrityError as error:
         if "uq_vaults_org_id_name" in str(error.orig):
             raise conflict(f"A vault named {name!r} exists already") from None

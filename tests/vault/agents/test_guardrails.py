@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tests.support.factories import make_agent, make_user
 from tests.vault.conftest import Connect
 from vault.agents.repository import agent_org, load_guardrails
-from vault.agents.spent import spent_today_by_agent, spent_today_wei
+from vault.agents.spent import spent_today_wei
 from vault.db import Database
 from vault.errors import Problem
 
@@ -84,8 +84,43 @@ async def test_spent_today_counts_from_midnight_utc_without_what_was_released(
     async with database.begin() as connection:
         assert await spent_today_wei(connection, robot.id) == 15 * 10**17
         assert await spent_today_wei(connection, idle.id) == 0
-        assert await spent_today_by_agent(connection, [robot.id, idle.id]) == {robot.id: 15 * 10**17}
-    shown = (await connect(person.key).get("/v1/agents")).json()["agents"]
-    assert {each["id"]: each["tx_spent_today_eth"] for each in shown} == {str(robot.id): "1.5", str(idle.id): "0"}
     itself = (await connect(robot.key).get(f"/v1/agents/{robot.id}")).json()
     assert itself["tx_spent_today_eth"] == "1.5"
+    # strict clients do not know the field: it is told where it is asked for, when there is something to tell
+    assert "tx_spent_today_eth" not in (await connect(idle.key).get(f"/v1/agents/{idle.id}")).json()
+    shown = (await connect(person.key).get("/v1/agents")).json()["agents"]
+    assert len(shown) == 2
+    assert not any("tx_spent_today_eth" in each for each in shown)
+
+
+async def test_amounts_by_their_later_names(connect: Connect, database: Database) -> None:
+    http = connect((await make_user(database)).key)
+    body = {"name": "a", "tx_max_value": "0.50", "tx_daily_limit": "3"}
+    made = (await http.post("/v1/agents", json=body)).json()["agent"]
+    both = {"tx_max_value_eth": "0.5", "tx_max_value": "0.5", "tx_daily_limit_eth": "3", "tx_daily_limit": "3"}
+    assert both.items() <= made.items()
+    url = f"/v1/agents/{made['id']}"
+    for plain in (await http.get(url), await http.patch(url, json={"tx_max_value_eth": "0.5"})):
+        assert not {"tx_max_value", "tx_daily_limit"} & plain.json().keys()
+    listed = (await http.get("/v1/agents", params={"include": "aliases"})).json()["agents"]
+    asked = [(await http.get(url, params={"include": "aliases"})).json(), *listed]
+    assert [both.items() <= each.items() for each in asked] == [True, True]
+    assert (await http.get(url, params={"include": "everything"})).status_code == 400
+
+    cleared = await http.patch(url, json={"tx_daily_limit": None})
+    assert (cleared.status_code, "tx_daily_limit_eth" in cleared.json()) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("later", "contract", "status"),
+    [("1", "1.0", 201), (None, None, 201), ("1", "2", 400), (None, "2", 400), ("2", None, 400), ("x", "2", 400)],
+)
+async def test_an_amount_by_both_names_is_one_amount(
+    connect: Connect, database: Database, later: str | None, contract: str | None, status: int
+) -> None:
+    http = connect((await make_user(database)).key)
+    answer = await http.post("/v1/agents", json={"name": "a", "tx_max_value": later, "tx_max_value_eth": contract})
+    assert answer.status_code == status, answer.text
+    if status == 400:
+        assert "tx_max_value" in answer.json()["detail"]
+        assert (await http.get("/v1/agents")).json() == {"agents": []}

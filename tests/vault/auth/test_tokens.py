@@ -66,12 +66,23 @@ async def test_an_agent_exchanges_its_key_with_and_without_its_id(connect: Conne
 async def test_an_unbound_agent_gets_an_hour_and_an_empty_list(connect: Connect, database: Database) -> None:
     person = await make_user(database)
     robot = await make_agent(database, person.org_id, intents_api_enabled=True)
-    reply = (await connect().post("/v1/auth/api-key-token", json={"api_key": robot.key})).json()
+    reply = (await connect().post("/v1/auth/agent-token", json={"api_key": robot.key})).json()
     assert reply["expires_in"] == 3600
     assert reply["vault_ids"] == []
     claims = jwt.decode(reply["access_token"], options={"verify_signature": False})
     assert claims["scopes"] == []
     assert claims["intents_api_enabled"] is True
+
+
+async def test_where_people_exchange_keys_an_agents_key_gets_three_fields(
+    connect: Connect, database: Database
+) -> None:
+    person = await make_user(database)
+    robot = await make_agent(database, person.org_id)
+    for key in (person.key, robot.key):
+        reply = (await connect().post("/v1/auth/api-key-token", json={"api_key": key})).json()
+        assert reply.keys() == {"access_token", "token_type", "expires_in"}
+    assert (await connect(reply["access_token"]).get("/v1/agents/me")).json()["id"] == str(robot.id)
 
 
 @pytest.mark.parametrize("body", [{}, {"api_key": 1}, {"api_key": None}, {"api_key": "x", "agent_id": "not-a-uuid"}])

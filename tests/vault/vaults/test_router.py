@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
+from tests.support.factories import make_agent
 from tests.support.vault_api import Tenant
 
 
@@ -35,6 +36,31 @@ async def test_an_agent_may_create_a_vault(tenant: Tenant) -> None:
     assert (shown["created_by"], shown["created_by_type"]) == (str(agent.id), "agent")
     stored = await tenant.as_(agent).put(f"/v1/vaults/{vault_id}/secrets/a", json={"value": "x"})
     assert stored.status_code == 201
+
+
+async def test_an_agents_vault_is_shared_with_the_human_who_made_the_agent(tenant: Tenant) -> None:
+    maker, colleague = await tenant.member(), await tenant.member()
+    agent = await make_agent(tenant.database, tenant.owner.org_id, maker.id)
+    vault_id = await tenant.vault(agent)
+    url = f"/v1/vaults/{vault_id}/secrets/a"
+    assert (await tenant.as_(agent).put(url, json={"value": "x"})).status_code == 201
+    assert (await tenant.as_(maker).get(url)).json()["value"] == "x"
+    assert (await tenant.as_(maker).put(url, json={"value": "y"})).status_code == 201
+    assert (await tenant.as_(colleague).get(url)).status_code == 403
+    policies = (await tenant.as_(maker).get(f"/v1/vaults/{vault_id}/policies")).json()["policies"]
+    assert [(each["principal_type"], each["principal_id"], each["permissions"]) for each in policies] == [
+        ("user", str(maker.id), ["read", "write"])
+    ]
+    # visible, and revocable like any other
+    gone = await tenant.as_(tenant.owner).delete(f"/v1/vaults/{vault_id}/policies/{policies[0]['id']}")
+    assert gone.status_code == 204
+    assert (await tenant.as_(maker).get(url)).status_code == 403
+
+
+async def test_who_made_the_agent_and_left_is_given_nothing(tenant: Tenant) -> None:
+    agent = await make_agent(tenant.database, tenant.owner.org_id, uuid4())
+    vault_id = await tenant.vault(agent)
+    assert await tenant.rows("SELECT 1 FROM policies WHERE vault_id = :id", id=vault_id) == []
 
 
 @pytest.mark.parametrize(

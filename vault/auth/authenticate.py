@@ -33,9 +33,10 @@ class Authenticator:
         self._proxies = parse_networks(context.options.trusted_proxies)
 
     def address(self, request: Request) -> str | None:
-        """The client's address, seen through trusted proxies only; None on a Unix socket."""
+        """The client's address, seen through trusted proxies only; None when it cannot be told."""
         peer = request.client.host if request.client else None
-        return client_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), self._proxies)
+        lines = request.headers.getlist("x-forwarded-for")
+        return client_address(peer, ",".join(lines) if lines else None, self._proxies)
 
     async def caller(self, credential: str, address: str | None) -> Caller:
         """Who presents this credential; Problem 401 if it does not count (any more), 403 for a blocked address."""

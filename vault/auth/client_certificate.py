@@ -8,13 +8,12 @@ import base64
 import hashlib
 import re
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 from fastapi import Request
 
-from vault.auth.client_address import parse_networks
+from vault.auth.client_address import canonical, parse_networks, within
 from vault.context import Options
 from vault.errors import unauthorized
 
@@ -53,13 +52,8 @@ def fingerprint_of(request: Request, options: Options) -> str:
 
 def _is_from_proxy(request: Request, options: Options) -> bool:
     """Whether the other end of this very connection is a trusted proxy."""
-    try:
-        address = ip_address(request.client.host if request.client else "")
-    except ValueError:
-        return False
-    # an IPv4 peer of an IPv6 socket
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in network for network in parse_networks(options.trusted_proxies))
+    peer = canonical(request.client.host if request.client else "")
+    return peer is not None and within(peer, parse_networks(options.trusted_proxies))
 
 
 def _der(value: str) -> bytes | None:

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vault.auth.client_address import group_of
 from vault.auth.lockout_rule import delays
 from vault.db import Database
 from vault.errors import Problem
@@ -69,12 +69,12 @@ def second_factor(user_id: UUID) -> Subject:
     return _private("mfa", str(user_id))
 
 
-def address(ip: str | None) -> Subject | None:
-    """Where tries come from; an IPv6 host has a whole /64 to itself. None on a Unix socket."""
+def address(ip: str | None) -> Subject:
+    """Where tries come from; an IPv6 host has a whole /64 to itself."""
     return _shared("address", ip)
 
 
-def code_guesses(ip: str | None) -> Subject | None:
+def code_guesses(ip: str | None) -> Subject:
     """Guesses of other people's device codes from an address."""
     return _shared("device", ip)
 
@@ -146,12 +146,8 @@ def _private(kind: str, name: str) -> Subject:
     return Subject(_digest(kind, name), FREE_OF_ACCOUNT, ACCOUNT_FADES_S, is_shared=False)
 
 
-def _shared(kind: str, ip: str | None) -> Subject | None:
-    if ip is None:
-        return None
-    parsed = ip_address(ip)
-    network = str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else str(parsed)
-    return Subject(_digest(kind, network), FREE_FROM_ADDRESS, ADDRESS_FADES_S, is_shared=True)
+def _shared(kind: str, ip: str | None) -> Subject:
+    return Subject(_digest(kind, group_of(ip)), FREE_FROM_ADDRESS, ADDRESS_FADES_S, is_shared=True)
 
 
 def _digest(kind: str, name: str) -> bytes:

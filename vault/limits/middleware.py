@@ -1,20 +1,17 @@
 """ASGI middleware before everything that costs something: too many requests of one client are answered 429."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import cast
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vault.auth.authenticate import authenticator_of
+from vault.auth.client_address import group_of
 from vault.context import Context
 from vault.errors import Problem
 from vault.limits.hit import hit
 from vault.limits.routes import limits_of
 from vault.problems import render
-
-# what one customer of an IPv6 provider has at least; addresses within it cost nothing
-IPV6_PREFIX = 64
 
 
 class RateLimit:
@@ -43,14 +40,3 @@ async def _count(request: Request) -> None:
     client = group_of(authenticator_of(request).address(request))
     for name in names:
         await hit(context, name, client)
-
-
-def group_of(address: str | None) -> str:
-    """Whom an address stands for: itself, an IPv6 address its network; all of a Unix socket are one."""
-    if address is None:
-        return ""
-    parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address):
-        # without its zone, which only means something on this machine
-        return str(ip_network((int(parsed), IPV6_PREFIX), strict=False))
-    return address

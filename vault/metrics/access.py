@@ -1,15 +1,12 @@
 """Who may read the metrics: the networks that the operator named, else the platform's administrator."""
 
-from ipaddress import ip_address
-
 from fastapi import Request
 
 from vault.auth.authenticate import authenticate, authenticator_of
-from vault.auth.client_address import parse_networks
+from vault.auth.client_address import canonical, group_of, parse_networks, within
 from vault.context import Context
 from vault.errors import forbidden
 from vault.limits.hit import hit
-from vault.limits.middleware import group_of
 
 # somebody passed the request on; from a proxy that is not trusted, the peer's address says nothing about the client
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
@@ -21,7 +18,7 @@ async def require_reader(request: Request) -> None:
     address = authenticator_of(request).address(request)
     if address is not None and not _passed_on_by_stranger(request, context):
         networks = parse_networks(context.options.metrics_networks)
-        if any(ip_address(address) in network for network in networks):
+        if within(address, networks):
             return
     await hit(context, "ip", group_of(address))
     caller = await authenticate(request)
@@ -32,9 +29,5 @@ async def require_reader(request: Request) -> None:
 def _passed_on_by_stranger(request: Request, context: Context) -> bool:
     if not any(name in request.headers for name in FORWARDED):
         return False
-    peer = request.client.host if request.client else ""
-    try:
-        parsed = ip_address(peer)
-    except ValueError:
-        return True
-    return not any(parsed in network for network in parse_networks(context.options.trusted_proxies))
+    peer = canonical(request.client.host if request.client else "")
+    return peer is None or not within(peer, parse_networks(context.options.trusted_proxies))

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.caller import Caller
-from vault.auth.client_address import client_address
+from vault.auth.client_address import canonical
 from vault.context import Context
 from vault.errors import not_found
 from vault.policies.access import Access, load_access
@@ -36,7 +36,7 @@ async def explain_access(
             caller.org_id,
             question.principal_type,
             question.principal_id,
-            client_address(None if question.ip is None else str(question.ip), "", ()),
+            None if question.ip is None else canonical(str(question.ip)),
         )
         if principal is None:
             raise not_found(f"There is no {question.principal_type} with this id")

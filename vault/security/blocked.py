@@ -17,9 +17,10 @@ from vault.security.decide import Kind, without_zone
 def is_blocked(org_id: Any, kind: Kind) -> ColumnElement[bool]:
     """Whether the bound parameter `address` may not use an organisation (`vault.security.decide` says why)."""
     address = cast(bindparam("address", type_=Text), INET)
-    # null for a null address, which no block contains
-    covers = func.coalesce(IpRule.cidr.op(">>=", is_comparison=True)(address), False)
     allows = IpRule.rule_type == "allow"
+    # null for a null address, one that cannot be told: no allowed block contains it, every denied one does
+    contains = IpRule.cidr.op(">>=", is_comparison=True)(address)
+    covers = func.coalesce(contains, not_(allows))
     denied = func.bool_or(and_(not_(allows), covers))
     unlisted = and_(func.bool_or(allows), not_(func.bool_or(and_(allows, covers))))
     decision = select(func.coalesce(or_(denied, unlisted), False)).select_from(IpRule)

@@ -43,11 +43,14 @@ def without_zone(address: str | None) -> str | None:
 
 
 def is_blocked(rules: Iterable[Rule], kind: Kind, address: str | None) -> bool:
-    """Deny beats allow, and any allow rule makes the rules an allowlist; None (a Unix socket) is in no block."""
+    """Deny beats allow, and any allow rule makes the rules an allowlist.
+
+    An address that cannot be told (None) is in no block that is allowed and in every block that is denied.
+    """
     mine = [rule for rule in rules if rule.applies_to in ("all", f"{kind}s")]
     bare = without_zone(address)
     where = None if bare is None else ip_address(bare)
-    covering = {rule.rule_type for rule in mine if where is not None and where in rule.network}
-    if "deny" in covering:
+    if any(rule.rule_type == "deny" and (where is None or where in rule.network) for rule in mine):
         return True
+    covering = {rule.rule_type for rule in mine if where is not None and where in rule.network}
     return "allow" not in covering and any(rule.rule_type == "allow" for rule in mine)

@@ -335,5 +335,9 @@ async def test_the_address_in_the_audit_is_the_clients_and_not_its_invention(
     forwarded = {"X-Forwarded-For": "127.0.0.1, 198.51.100.7"}
     await connect(peer="10.0.0.5").post("/v1/auth/api-key-token", json=body, headers=forwarded)
     await connect(peer="203.0.113.20").post("/v1/auth/api-key-token", json=body, headers=forwarded)
+    for hop in ("198.51.100.8:51234", "[2001:db8::7]:443", "nobody"):
+        forwarded = {"X-Forwarded-For": hop}
+        await connect(peer="10.0.0.5").post("/v1/auth/api-key-token", json=body, headers=forwarded)
     rows = await audit_rows(database, person.org_id, "auth.success")
-    assert [row.ip_address for row in rows] == ["198.51.100.7", "203.0.113.20"]
+    addresses = [row.ip_address for row in rows]
+    assert addresses == ["198.51.100.7", "203.0.113.20", "198.51.100.8", "2001:db8::7", None]

@@ -35,7 +35,10 @@ BAD = rule("deny", "203.0.113.66")
         ((OFFICE,), "user", None, True),
         ((BAD,), "user", "203.0.113.66", True),
         ((BAD,), "user", "203.0.113.67", False),
-        ((BAD,), "user", None, False),
+        # an address that cannot be told meets every deny rule and no allow rule
+        ((BAD,), "user", None, True),
+        ((OPEN,), "agent", None, True),
+        ((rule("deny", "192.0.2.0/24", "agents"),), "user", None, False),
         ((OFFICE, BAD), "user", "203.0.113.66", True),
         ((BAD, OPEN), "agent", "203.0.113.66", True),
         ((OPEN,), "user", "2001:db8::1", True),

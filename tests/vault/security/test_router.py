@@ -10,6 +10,8 @@ from tests.support.vault_api import Tenant
 
 URL = "/v1/security/ip-rules"
 HERE, THERE = "203.0.113.9", "198.51.100.4"
+# one of tests.vault.conftest.OPTIONS' trusted proxies
+PROXY = "10.0.0.7"
 
 
 async def add(http: httpx.AsyncClient, rule_type: str, cidr: str, **more: Any) -> httpx.Response:
@@ -55,6 +57,29 @@ async def test_an_allowlist_for_agents_only(tenant: Tenant) -> None:
     assert (await tenant.as_(agent, THERE).get("/v1/vaults")).status_code == 200
     assert (await tenant.as_(agent, HERE).get("/v1/vaults")).status_code == 403
     assert (await tenant.as_(tenant.owner, HERE).get("/v1/vaults")).status_code == 200
+
+
+@pytest.mark.parametrize("hop", [f"{THERE}:51234", f"[::ffff:{THERE}]:443", "unknown", f"{THERE}:x", f"{THERE}, "])
+async def test_no_way_of_writing_it_hides_a_denied_address_behind_the_proxy(tenant: Tenant, hop: str) -> None:
+    agent = await tenant.agent()
+    assert (await add(tenant.as_(tenant.owner), "deny", THERE)).status_code == 201
+    through = tenant.as_(agent, PROXY)
+    assert (await through.get("/v1/vaults", headers={"X-Forwarded-For": hop})).status_code == 403
+    assert (await through.get("/v1/vaults", headers={"X-Forwarded-For": f"{HERE}:51234"})).status_code == 200
+    # of several lines the proxy's own is the last
+    lines = [("X-Forwarded-For", HERE), ("X-Forwarded-For", hop)]
+    assert (await through.get("/v1/vaults", headers=lines)).status_code == 403
+
+
+@pytest.mark.parametrize("hop", ["unknown", f"{THERE}:51234", "[2001:db8::7]:443", ""])
+async def test_an_allowlist_of_the_proxys_network_lets_no_stranger_in(tenant: Tenant, hop: str) -> None:
+    agent = await tenant.agent()
+    for cidr in (HERE, "10.0.0.0/8"):
+        assert (await add(tenant.as_(tenant.owner), "allow", cidr)).status_code == 201
+    through = tenant.as_(agent, PROXY)
+    assert (await through.get("/v1/vaults", headers={"X-Forwarded-For": hop})).status_code == 403
+    assert (await through.get("/v1/vaults", headers={"X-Forwarded-For": "10.1.2.3:80"})).status_code == 200
+    assert (await through.get("/v1/vaults")).status_code == 200
 
 
 async def test_what_would_shut_its_author_out_is_refused(tenant: Tenant) -> None:

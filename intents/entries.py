@@ -34,7 +34,7 @@ _USED = text(f"""{_COLUMNS}
 _WAITING = text(f"""{_COLUMNS}
     FROM (SELECT * FROM transactions
           WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND nonce >= :mined_nonce
-            AND status <> 'sign_only'
+            AND status <> 'sign_only' AND chain_reset_at IS NULL
           ORDER BY nonce LIMIT :max_rows) t
     JOIN attempts a ON a.transaction_id = t.id
     ORDER BY t.nonce, a.created_at

@@ -27,7 +27,7 @@ MAX_SEARCHES = 5
 _OUR_FINAL = text("""
     SELECT tx_hash FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :nonce
-      AND final_at IS NOT NULL AND block_number IS NOT NULL
+      AND final_at IS NOT NULL AND block_number IS NOT NULL AND chain_reset_at IS NULL
 """)
 
 

@@ -96,6 +96,8 @@ async def give_up(
 
 async def _to_outbid(connection: AsyncConnection, row: dict[str, Any]) -> GivenUp:
     """What the filler replaces; 409 for a transaction not in flight, or whose filler is still young."""
+    if row["chain_reset_at"] is not None:
+        raise conflict("This transaction cannot be given up: it belongs to a chain that was reset.")
     if row["status"] not in IN_FLIGHT:
         raise conflict(f"This transaction cannot be given up: it is {Status(row['status']).value}.")
     attempts = list(await connection.execute(_ATTEMPTS, {"id": row["id"], "bump_after_s": BUMP_AFTER_S}))

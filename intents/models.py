@@ -21,7 +21,10 @@ TIME = TIMESTAMP(timezone=True)
 
 
 class Wallet(Base):
-    """One account on one chain: the lock that makes its nonces gapless. `next_nonce` is the next free one."""
+    """One account on one chain: the lock that makes its nonces gapless. `next_nonce` is the next free one.
+
+    `resynced_at` is when it last went back to the chain's count: from then on it may meet nonces with old bytes.
+    """
 
     __tablename__ = "wallets"
 
@@ -29,6 +32,7 @@ class Wallet(Base):
     address: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     next_nonce: Mapped[int] = mapped_column(BigInteger, default=0)
     reconciled_at: Mapped[datetime | None] = mapped_column(TIME)
+    resynced_at: Mapped[datetime | None] = mapped_column(TIME)
 
 
 class AgentBudget(Base):
@@ -41,7 +45,11 @@ class AgentBudget(Base):
 
 
 class Transaction(Base):
-    """One intent of an agent: what was asked, what was signed for it, and what the chain made of it."""
+    """One intent of an agent: what was asked, what was signed for it, and what the chain made of it.
+
+    `chain_reset_at` says that it was signed for a chain that no longer exists under its id: its nonce is free again,
+    but its bytes may be valid on the chain that is there now.
+    """
 
     __tablename__ = "transactions"
     __table_args__ = (
@@ -53,7 +61,7 @@ class Transaction(Base):
             "wallet_address",
             "nonce",
             unique=True,
-            postgresql_where=sql("status <> 'sign_only'"),
+            postgresql_where=sql("status <> 'sign_only' AND chain_reset_at IS NULL"),
         ),
         Index(
             "ix_transactions_open",
@@ -95,6 +103,7 @@ class Transaction(Base):
     effective_gas_price: Mapped[int | None] = mapped_column(Wei)
     succeeded: Mapped[bool | None] = mapped_column(Boolean)
     final_at: Mapped[datetime | None] = mapped_column(TIME)
+    chain_reset_at: Mapped[datetime | None] = mapped_column(TIME)
 
 
 class Attempt(Base):

@@ -16,7 +16,7 @@ MAX_ROWS = 500
 
 _IN_FLIGHT = text("""
     SELECT nonce, wallet_address, to_address, value_wei, data, gas_limit FROM transactions
-    WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL
+    WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
       AND status = ANY(:in_flight) AND given_up_at IS NULL
     ORDER BY nonce DESC LIMIT :max_rows
 """)

@@ -52,6 +52,7 @@ _BEYOND = text("""
     SELECT id, agent_id, block_number, block_hash FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
       AND block_number IS NOT NULL AND status = ANY(:from) AND (:with_final OR final_at IS NULL)
+      AND chain_reset_at IS NULL
     ORDER BY nonce LIMIT 200
 """)
 
@@ -59,7 +60,7 @@ _REOPEN_GIVEN_UP = text("""
     WITH reopened AS (
         UPDATE transactions SET status = 'broadcast', final_at = NULL
         WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :mined_nonce
-          AND status = 'failed' AND given_up_at IS NOT NULL
+          AND status = 'failed' AND given_up_at IS NOT NULL AND chain_reset_at IS NULL
         RETURNING id
     )
     UPDATE attempts SET sent_at = NULL FROM reopened WHERE transaction_id = reopened.id AND kind = 'filler'

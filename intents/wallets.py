@@ -17,6 +17,7 @@ _CREATE = text("""
 _OCCUPIED = text("""
     SELECT 1 FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :nonce AND status = ANY(:occupying)
+      AND chain_reset_at IS NULL
 """)
 
 

@@ -41,6 +41,7 @@ _STUCK = text(f"""
            extract(epoch FROM clock_timestamp() - min(signed_at))::float8 AS oldest_s, count(*) OVER () AS wallets
     FROM transactions
     WHERE final_at IS NULL AND block_number IS NULL AND status IN ('signed', 'broadcast')
+      AND chain_reset_at IS NULL
       AND signed_at < clock_timestamp() - make_interval(secs => {STUCK_AFTER_S})
     GROUP BY chain_id, wallet_address ORDER BY oldest_s DESC LIMIT {MAX_WALLETS}
 """)  # noqa: S608 - made of constants

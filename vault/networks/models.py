@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, Text, func
+from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, Text, func
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
@@ -19,7 +19,8 @@ class ChainRow(Base):
     """One chain. Removing it sets `deleted_at`, so that seeding does not bring back what an admin removed.
 
     `max_gas_cost_wei` is the ceiling on gas limit times fee cap of one transaction; `confirmations` is the number
-    of blocks after which a transaction counts as final.
+    of blocks after which a transaction counts as final. `genesis_hash` is that of the chain's first block, from the
+    first endpoint that named it: another one under the same id is another chain.
     """
 
     __tablename__ = "chains"
@@ -40,6 +41,7 @@ class ChainRow(Base):
     explorer_url: Mapped[str | None] = mapped_column(Text)
     max_gas_cost_wei: Mapped[int] = mapped_column(Wei)
     confirmations: Mapped[int] = mapped_column(Integer)
+    genesis_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     updated_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -10,14 +11,13 @@ import aiohttp
 import orjson
 
 from chains.errors import BadHex, RpcError, RpcUnavailable, WrongChain
+from chains.health import Health
 from chains.quantities import COUNT_BITS, parse_quantity
 
 FailureT = TypeVar("FailureT", bound=RpcError)
 
 # A node behind a name can be exchanged under us; that is noticed within this time, or at the next lost connection
 RECHECK_AFTER_S: Final = 30.0
-# How long an endpoint that failed is asked after the others
-COOL_DOWN_S: Final = 5.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -41,24 +41,24 @@ def mask_url(url: str) -> str:
 
 
 class Endpoint:
-    """A URL with what we know of it: verified when, failing until when."""
+    """A URL with what we know of it: verified when, in use or not."""
 
     def __init__(self, chain_id: int, url: str, timeout_s: float) -> None:
         self.name = mask_url(url)
+        self.health = Health(self.name)
         self._chain_id = chain_id
         self._url = url
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 3.0))
         self._verified_until = 0.0
-        self._failing_until = 0.0
         self._verifying = asyncio.Lock()
         # how often it failed, and the error that says how it did the last time
         self._failures = 0
         self._last_failure: Callable[[], RpcError] | None = None
 
     def is_failing(self) -> bool:
-        """Failed a moment ago: ask the others first."""
-        return time.monotonic() < self._failing_until
+        """Failed, and has not answered since: ask the others first."""
+        return self.health.is_out
 
     async def exchange(self, session: aiohttp.ClientSession, payload: Any) -> Any:
         """POST a JSON-RPC payload; returns the decoded answer.
@@ -110,7 +110,6 @@ class Endpoint:
             message = f"{self.name} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
             raise self._remember(lambda: WrongChain(message))
         self._verified_until = time.monotonic() + RECHECK_AFTER_S
-        self._failing_until = 0.0
 
     async def _post(self, session: aiohttp.ClientSession, payload: Any) -> Any:
         # Exceptions of the HTTP library may carry the URL, so they are named by their type alone (`from None`)
@@ -158,6 +157,7 @@ class Endpoint:
         if status == 200 or (refused and 400 <= status < 500 and status != 429):
             if not isinstance(answer, dict | list):
                 raise self.failed("did not answer with JSON-RPC", delivered=True)
+            self.health.answered()
             return answer
         raise self.failed(f"answered HTTP {status}", delivered=True)
 
@@ -170,12 +170,28 @@ class Endpoint:
             lambda: TransportFailed(message, delivered=delivered, stale_connection=stale_connection)
         )
 
+    def out_of_use(self, error: RpcError) -> None:
+        """Ask the others first until it answers again."""
+        self.health.failed(f"chain {self._chain_id}: {error}")
+
+    async def probe(self, session: aiohttp.ClientSession) -> None:
+        """Find out whether an endpoint out of use is back."""
+        self.health.probing(2 * self._timeout_s)
+        with suppress(RpcError):
+            await self.verify(session)
+
+    def overtaken(self) -> None:
+        """Another endpoint, asked later, answered before this one."""
+        self.failed("was slower than another endpoint", delivered=True)
+
     def _remember(self, failure: Callable[[], FailureT]) -> FailureT:
         # an error is made anew for everyone: tasks that raise the same one would share its traceback
         self._failures += 1
         self._last_failure = failure
-        self._failing_until = time.monotonic() + COOL_DOWN_S
-        return failure()
+        error = failure()
+        if not (isinstance(error, TransportFailed) and error.stale_connection):
+            self.out_of_use(error)
+        return error
 
 
 def unavailable(chain_id: int, reasons: list[str]) -> RpcUnavailable:

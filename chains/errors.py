@@ -49,6 +49,10 @@ class RpcUnavailable(RpcError):  # noqa: N818 - as above
     """No endpoint of the chain answered."""
 
 
+class Unreadable(RpcUnavailable):
+    """A node answered, but not with what was asked: this one answer is missing, not the node."""
+
+
 class NoEndpoint(RpcUnavailable):
     """The operator named no endpoint for the chain."""
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from chains.errors import BadHex, RpcRefused, RpcUnavailable
+from chains.errors import BadHex, RpcRefused, Unreadable
 
 # What the chain counts (nonces, gas, blocks, its id) is kept in signed 64-bit columns; EIP-2681 bounds nonces alike
 COUNT_BITS: Final = 63
@@ -30,11 +30,11 @@ def parse_quantity(value: object, bits: int) -> int:
 def quantity(answer: object, bits: int) -> int:
     """The number a node answered, below 2**bits.
 
-    Raises the node's RpcRefused when that came in its place, RpcUnavailable when the answer cannot be read.
+    Raises the node's RpcRefused when that came in its place, Unreadable when the answer cannot be read.
     """
     if isinstance(answer, RpcRefused):
         raise answer
     try:
         return parse_quantity(answer, bits)
     except BadHex:
-        raise RpcUnavailable("the node answered something that is not a number") from None
+        raise Unreadable("the node answered something that is not a number") from None

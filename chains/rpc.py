@@ -1,5 +1,6 @@
 """The one JSON-RPC client: batches, failover over several endpoints, nothing said to a node of another chain."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -8,9 +9,10 @@ from typing import Any, Final, TypeVar
 import aiohttp
 
 from chains.chain import Chain
-from chains.endpoint import Endpoint, TransportFailed, unavailable
+from chains.endpoint import Endpoint, TransportFailed
 from chains.errors import NoEndpoint, RpcRefused, RpcUnavailable, WrongChain
 from chains.hexdata import format_data
+from chains.race import first
 from chains.reverts import clean
 from chains.send_errors import SendOutcome, classify
 from chains.transactions import transaction_hash
@@ -44,7 +46,9 @@ class ChainClient:
 
     def __init__(self, chain_id: int, urls: Sequence[str], timeout_s: float = 5.0) -> None:
         self.chain_id = chain_id
-        self._endpoints = tuple(Endpoint(chain_id, url, timeout_s) for url in urls)
+        # named twice, an endpoint still is one witness
+        self._endpoints = tuple(Endpoint(chain_id, url, timeout_s) for url in dict.fromkeys(urls))
+        self._probes: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._ids = count(1)
 
@@ -99,7 +103,6 @@ class ChainClient:
         """
         expected = format_data(transaction_hash(raw))
         request = self._request("eth_sendRawTransaction", [format_data(raw)])
-        uncertain: list[str] = []
         asked = False
 
         async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> SendResult:
@@ -113,11 +116,12 @@ class ChainClient:
                 return SendResult(classify(answer.code, answer.message), answer.message)
             if isinstance(answer, str) and answer.lower() == expected:
                 return SendResult(SendOutcome.ACCEPTED)
-            uncertain.append(f"{endpoint.name} answered with another hash than that of the bytes")
-            return SendResult(SendOutcome.UNKNOWN, uncertain[-1])
+            asked = True
+            raise endpoint.failed("answered with another hash than that of the bytes", delivered=True)
 
         try:
-            result = await self._first(ask)
+            # not hedged: a refusal counts only when nobody else may have taken them
+            result = await self._first(ask, hedge=False)
         except (RpcUnavailable, WrongChain) as error:
             return SendResult(SendOutcome.UNKNOWN, str(error))
         if asked and result.outcome in (SendOutcome.REFUSED, SendOutcome.NONCE_TOO_LOW):
@@ -126,31 +130,28 @@ class ChainClient:
 
     async def close(self) -> None:
         """Return the connections."""
+        for probe in self._probes:
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    async def _first(self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]]) -> T:
-        """The first endpoint's answer, in order of preference, those that failed a moment ago last."""
+    def each(self) -> tuple["ChainClient", ...]:
+        """A client per endpoint, for what every endpoint is to be asked; they share connections with this one."""
+        return tuple(_Alone(self, endpoint) for endpoint in self._endpoints)
+
+    async def _first(
+        self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]], *, hedge: bool = True
+    ) -> T:
+        """The first endpoint's answer, in order of preference, those out of use last; they are tried on the side."""
         session = self._open()
-        reasons: list[str] = []
-        wrong: WrongChain | None = None
-        for endpoint in sorted(self._endpoints, key=Endpoint.is_failing):
-            for attempt in (1, 2):
-                try:
-                    return await ask(endpoint, session)
-                except WrongChain as error:
-                    wrong = error
-                    break
-                except TransportFailed as error:
-                    # a kept connection that the node closed meanwhile says nothing about the node: once more
-                    if error.stale_connection and attempt == 1:
-                        continue
-                    reasons.append(str(error))
-                    break
-        if wrong is not None:
-            raise wrong
-        raise unavailable(self.chain_id, reasons)
+        for endpoint in self._endpoints:
+            if len(self._endpoints) > 1 and endpoint.health.is_due:
+                self._probes.add(task := asyncio.create_task(endpoint.probe(session)))
+                task.add_done_callback(self._probes.discard)
+        in_order = sorted(self._endpoints, key=Endpoint.is_failing)
+        return await first(self.chain_id, in_order, lambda endpoint: ask(endpoint, session), hedge=hedge)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -163,6 +164,18 @@ class ChainClient:
 
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+
+
+class _Alone(ChainClient):
+    """One endpoint of a client, on that client's connections."""
+
+    def __init__(self, whole: ChainClient, endpoint: Endpoint) -> None:
+        super().__init__(whole.chain_id, ())
+        self._whole = whole
+        self._endpoints = (endpoint,)
+
+    def _open(self) -> aiohttp.ClientSession:
+        return self._whole._open()  # noqa: SLF001 - a part of it
 
 
 class ChainClients:

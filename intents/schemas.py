@@ -1,9 +1,9 @@
 """Request bodies of the Intents API and their way to a draft: strict, because each field changes what is signed."""
 
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.addresses import parse_address
@@ -29,6 +29,21 @@ Integer = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Amount = Annotated[str, Field(max_length=100)]
 
 
+def _name_of_id(value: Any) -> Any:
+    # some clients send the numeric id; true is not the number 1
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+ChainName = Annotated[
+    str,
+    BeforeValidator(_name_of_id),
+    Field(min_length=1, max_length=100),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 100}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+
+
 class TransactionRequest(ExactModel):
     """What an agent may say about a transaction, the same for submit, sign and simulate.
 
@@ -38,7 +53,7 @@ class TransactionRequest(ExactModel):
 
     to: Annotated[str, Field(max_length=100)]
     value: Amount
-    chain: Annotated[str, Field(max_length=100)] | Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+    chain: ChainName
     data: str | None = None
     signing_key_path: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     nonce: Integer | None = None
@@ -47,7 +62,9 @@ class TransactionRequest(ExactModel):
     max_fee_per_gas: Amount | None = None
     max_priority_fee_per_gas: Amount | None = None
     simulate_first: bool = False
+    # of later contract versions: accepted where they say what is the case anyway
     mode: Literal["eoa"] = "eoa"
+    gasless: Literal[False] = False
 
 
 class BundleRequest(ExactModel):

@@ -25,6 +25,7 @@ from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import Database
+from vault.head import Head
 from vault.health.router import router as health
 from vault.kek.router import router as vault_keys
 from vault.limits.middleware import RateLimit
@@ -126,6 +127,7 @@ def create_app(config: ProcessConfig) -> FastAPI:
     problems.install(app)
     # before a body is read
     app.add_middleware(RateLimit)
+    app.add_middleware(Head)
     app.add_middleware(AccessLog)
     app.add_middleware(CountRequests)
     for router in (*ROUTERS, *PAGES):

@@ -18,6 +18,7 @@ from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError
 from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SealBroken, SignerError, SignerUnavailable
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
+from vault.wording import wording
 
 MAX_REPORTED_ERRORS = 20
 
@@ -98,21 +99,9 @@ def describe(errors: Sequence[Any]) -> Problem:
     fields: dict[str, str] = {}
     for fault in errors[:MAX_REPORTED_ERRORS]:
         where = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path", "header"))
-        fields.setdefault(where or "body", _wording(fault))
+        fields.setdefault(where or "body", wording(fault))
     detail = "; ".join(f"{where}: {wording}" for where, wording in fields.items())
     return bad_request(detail, **fields)
-
-
-def _wording(fault: Any) -> str:
-    if fault["type"] == "json_invalid":
-        return "the body is not valid JSON"
-    if fault["type"] == "extra_forbidden":
-        return "unknown field"
-    if fault["type"] in ("model_attributes_type", "model_type", "dict_type") or (
-        fault["type"] == "missing" and fault["loc"] == ("body",)
-    ):
-        return "must be a JSON object, sent with Content-Type: application/json"
-    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 async def _answer_http(_: Request, error: Exception) -> Response:

@@ -53,6 +53,16 @@ class Answer(Reply):
         {"at": "2026-01-31T12:00:00"},
         {"at": "0001-01-01T00:00:00+23:00"},
         {"at": "yesterday"},
+        # ISO 8601, but not RFC 3339
+        {"at": "2026-W05-6T12:00:00Z"},
+        {"at": "2026-031T12:00:00Z"},
+        {"at": "20260131T120000Z"},
+        {"at": "2026-01-31T12Z"},
+        {"at": "2026-01-31T12:00Z"},
+        {"at": "2026-01-31T12:00:00,5Z"},
+        {"at": "2026-01-31T12:00:00+0100"},
+        {"at": "2026-02-30T12:00:00Z"},
+        {"at": "２０２６-01-31T12:00:00Z"},
         {"id": "6f1d2c3b000040008000000000000001"},
         {"id": "urn:uuid:" + ID},
         {"id": 5},
@@ -75,6 +85,8 @@ def test_times_and_ids_are_read_from_their_wire_form() -> None:
     body = Body.model_validate({"at": "2026-01-31T13:00:00+01:00", "id": ID.upper(), "unknown": 1})
     assert body.at == datetime(2026, 1, 31, 12, tzinfo=UTC)
     assert str(body.id) == ID
+    for text in ("2026-01-31t12:00:00z", "2026-01-31 12:00:00Z", "2026-01-31T12:00:00.000-00:00"):
+        assert Body.model_validate({"at": text}).at == body.at
 
 
 def test_an_exact_body_refuses_unknown_keys() -> None:

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from signer.errors import SealBroken
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
@@ -45,18 +47,19 @@ async def get_secret(
     )
 
 
+async def look(context: Context, caller: Caller, vault_id: UUID, path: str, version: int | None = None) -> None:
+    """Find out whether `get_secret` would answer: nothing is opened, charged or noted. Raises as it does."""
+    check_path(path)
+    async with context.database.begin() as transaction:
+        await _find(transaction, caller, vault_id, path, version)
+
+
 async def _open(
     context: Context, caller: Caller, vault_id: UUID, path: str, version: int | None
 ) -> tuple[Row, bytes]:
     """The row and its value, of a transaction that is committed."""
     async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require(path, "read")
-        if version is None:
-            found = await repository.current(transaction, vault_id, path)
-        else:
-            found = await repository.version_of(transaction, vault_id, path, version)
-        row = _readable(caller, path, version, found)
+        row = await _find(transaction, caller, vault_id, path, version)
         if row["max_access_count"] is not None:
             if not await repository.charge_read(transaction, row["secret_id"], row["version"]):
                 raise absent.used_up(path, version)
@@ -71,6 +74,16 @@ async def _open(
             transaction, caller, "secret.read", "secret", row["secret_id"], **_details(vault_id, path, row)
         )
     return row, value
+
+
+async def _find(transaction: AsyncConnection, caller: Caller, vault_id: UUID, path: str, version: int | None) -> Row:
+    """The version that is asked for, if the caller may read it now."""
+    (await load_access(transaction, caller, vault_id)).require(path, "read")
+    if version is None:
+        found = await repository.current(transaction, vault_id, path)
+    else:
+        found = await repository.version_of(transaction, vault_id, path, version)
+    return _readable(caller, path, version, found)
 
 
 async def _report(context: Context, caller: Caller, vault_id: UUID, path: str, row: Row) -> Problem:

@@ -7,10 +7,11 @@ a version follows it, that is the last segment.
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
+from vault.head import is_head
 from vault.schemas import PageQuery
 from vault.secrets import listing, read, remove, rotate, versions, write
 from vault.secrets.paths import MAX_LENGTH, PREFIX
@@ -36,6 +37,9 @@ _ABSENT: dict[int | str, dict[str, Any]] = {
 }
 _ALTERED = _ABSENT | {409: {"description": "The stored value was altered behind the vault's back"}}
 _OCCUPIED: dict[int | str, dict[str, Any]] = {409: {"description": "What is there must not be displaced so"}}
+# to a HEAD: without a content-length, which only the value would tell
+_SEEN = Response(media_type="application/json", headers={"Cache-Control": "no-store"})
+del _SEEN.headers["content-length"]
 
 
 @router.get("/secrets")
@@ -59,11 +63,14 @@ async def put_secret(
     return await write.put_secret(context, caller, vault_id, path, body)
 
 
-@router.get("/secrets/{path:path}", responses=_ALTERED)
+@router.get("/secrets/{path:path}", responses=_ALTERED, response_model=SecretResponse)
 async def get_secret(
-    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, response: Response
-) -> SecretResponse:
+    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, request: Request, response: Response
+) -> Any:
     """Read the newest version of a secret."""
+    if is_head(request):
+        await read.look(context, caller, vault_id, path)
+        return _SEEN
     response.headers["Cache-Control"] = "no-store"
     return await read.get_secret(context, caller, vault_id, path)
 
@@ -96,11 +103,20 @@ async def list_secret_versions(
     )
 
 
-@router.get("/secret-version/{path:path}/{version}", responses=_ALTERED)
+@router.get("/secret-version/{path:path}/{version}", responses=_ALTERED, response_model=SecretResponse)
 async def get_secret_version(
-    vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep, response: Response
-) -> SecretResponse:
+    vault_id: UUID,
+    path: str,
+    version: Version,
+    caller: AnyCaller,
+    context: ContextDep,
+    request: Request,
+    response: Response,
+) -> Any:
     """Read one version of a secret."""
+    if is_head(request):
+        await read.look(context, caller, vault_id, path, version)
+        return _SEEN
     response.headers["Cache-Control"] = "no-store"
     return await read.get_secret(context, caller, vault_id, path, version)
 

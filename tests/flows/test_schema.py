@@ -23,6 +23,7 @@ from tests.support.report import LINES
 
 EXAMPLES = 10
 
+UUID_FORM = re.compile(r"[0-9a-fA-F-]{36}")
 # how the validator's own sentences and locations begin; a person reads of the request's fields instead
 VALIDATORS_WORDS = re.compile(
     r"Input should|String should|Value (error|should)|valid (string|integer|boolean)|constrained-|function-"
@@ -72,8 +73,13 @@ tried = {"operations": set(), "cases": 0}  # type: ignore[var-annotated]  # of t
 
 @schema.hook
 def map_path_parameters(_context: Any, drawn: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Replace about half of the values by ids of things that exist; the same draw always becomes the same."""
+    """Replace about half of the values by ids of things that exist; the same draw always becomes the same.
+
+    What is drawn to be refused stays: with a good id in its place the request would be one to accept.
+    """
     for name, value in (drawn or {}).items():
+        if name.endswith("_id") and not UUID_FORM.fullmatch(str(value)):
+            continue
         if name in known and hashlib.sha256(f"{name}={value!r}".encode()).digest()[0] % 2:
             drawn[name] = known[name]  # type: ignore[index]  # it is not None here
     return drawn

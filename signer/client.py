@@ -8,6 +8,7 @@ stays redeemed.
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,10 +16,11 @@ from chains.transactions import Transaction, to_fields
 from guardrails.approval import Approval
 from signer.errors import BY_CODE, ProtocolError, SignerError, SignerUnavailable
 from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, message_of, read_frame, to_text
+from signer.token_order import LONGEST_S, TokenOrder, to_args
 
 REPEATABLE: Final = frozenset(
     {
-        *("health", "jwt_keys", "sign_jwt", "create_vault_key", "rotate_vault_key", "seal", "open", "rewrap"),
+        *("health", "jwt_keys", "issue_token", "create_vault_key", "rotate_vault_key", "seal", "open", "rewrap"),
         *("audit_keys", "audit_head", "sign_audit_head"),
     }
 )
@@ -55,11 +57,25 @@ class SignedTransaction:
 
 @dataclass(frozen=True)
 class JwtKey:
-    """A key that tokens verify against: 32-byte Ed25519 public key."""
+    """A key that tokens verify against (32-byte Ed25519 public key); a retired one as long as a token may live."""
 
     kid: str
     public_key: bytes
-    retired: bool
+    created_at: datetime
+    retired_at: datetime | None
+
+    @property
+    def counts_until(self) -> datetime | None:
+        """From when on nothing that it signed counts any more; None for the current key."""
+        return None if self.retired_at is None else self.retired_at + timedelta(seconds=LONGEST_S)
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """A new token and its id (`jti`)."""
+
+    token: str = field(repr=False)
+    token_id: str
 
 
 @dataclass(frozen=True)
@@ -193,18 +209,30 @@ class SignerClient:
         args = {"vault_id": str(vault_id), "context": to_text(context), "sealed": to_text(sealed)}
         return bytes_of(await self._ask("open", args), "plaintext")
 
-    async def sign_jwt(self, claims: dict[str, Any]) -> str:
-        """A compact JWS of the claims."""
-        return str((await self._ask("sign_jwt", {"claims": claims}))["token"])
+    async def issue_token(self, order: TokenOrder) -> IssuedToken:
+        """A token from now on; ProtocolError for an unknown kind or too long a lifetime."""
+        ok = await self._ask("issue_token", to_args(order))
+        return IssuedToken(str(ok["token"]), str(ok["jti"]))
 
     async def jwt_keys(self) -> list[JwtKey]:
         """The keys tokens verify against, newest first."""
         ok = await self._ask("jwt_keys", {})
-        return [JwtKey(each["kid"], bytes_of(each, "public_key"), each["retired"]) for each in ok["keys"]]
+        return [
+            JwtKey(
+                each["kid"],
+                bytes_of(each, "public_key"),
+                _moment(each["created_at_us"]),
+                None if each["retired_at_us"] is None else _moment(each["retired_at_us"]),
+            )
+            for each in ok["keys"]
+        ]
 
-    async def rotate_jwt_key(self) -> str:
-        """Have tokens signed with a new key from now on; the old ones still verify. Returns its kid."""
-        return str((await self._ask("rotate_jwt_key", {}))["kid"])
+    async def rotate_jwt_key(self, *, at_once: bool = False) -> str:
+        """Have tokens signed with a new key from now on; returns its kid.
+
+        What older keys signed counts on while it lives, unless they are to end `at_once`.
+        """
+        return str((await self._ask("rotate_jwt_key", {"at_once": at_once}))["kid"])
 
     async def sign_audit_head(self, org_id: UUID, position: int, integrity_hash: str) -> AuditSignature:
         """Sign the head of an audit chain; AuditHeadRefused when it contradicts one signed before."""
@@ -259,6 +287,10 @@ class SignerClient:
                     raise SignerUnavailable("the signer is not there") from None
                 self._connection = _Connection(reader, writer)
             return self._connection
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def _key_info(ok: dict[str, Any]) -> PublicKeyInfo:

@@ -45,6 +45,12 @@ class AuditHeadRefused(SignerError):  # noqa: N818 - as above
     code = "audit_head_refused"
 
 
+class RotatedJustNow(SignerError):  # noqa: N818 - as above
+    """The token-signing key was rotated a moment ago; nothing was done."""
+
+    code = "rotated_just_now"
+
+
 class ProtocolError(SignerError):
     """A frame or request that is not of the protocol."""
 
@@ -55,6 +61,6 @@ BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
     for kind in (
         *(SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
-        *(ProtocolError, SignerError),
+        *(RotatedJustNow, ProtocolError, SignerError),
     )
 }

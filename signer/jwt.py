@@ -1,4 +1,4 @@
-"""Sign JWTs (RFC 7519, EdDSA by RFC 8037) with a key that never leaves the HSM.
+"""Issue JWTs (RFC 7519, EdDSA by RFC 8037), signed with a key that never leaves the HSM.
 
 Only the compact serialisation is put together here; every check of a token is made elsewhere by a JWT library.
 """
@@ -6,18 +6,29 @@ Only the compact serialisation is put together here; every check of a token is m
 import base64
 import secrets
 import time
+from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID, uuid4
 
 import orjson
 from asn1crypto.core import OctetString
 
-from signer.errors import ProtocolError, SignerUnavailable
+from signer.errors import ProtocolError, RotatedJustNow, SignerUnavailable
 from signer.hsm import Hsm
 from signer.store import Store, StoredJwtKey
+from signer.token_order import TokenOrder, claims_of
 
 MAX_CLAIMS_BYTES: Final = 16 * 1024
 # every rotation leaves a pair in the token: no caller may fill it
 MIN_ROTATION_INTERVAL_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token and its id (`jti`)."""
+
+    token: str = field(repr=False)
+    token_id: UUID
 
 
 class Tokens:
@@ -35,11 +46,15 @@ class Tokens:
             await self._make()
         await self.refresh()
 
-    async def rotate(self) -> str:
-        """A new key for all tokens from now on; the old ones still verify. Returns its kid."""
+    async def rotate(self, *, at_once: bool) -> str:
+        """A new key for all tokens from now on; returns its kid.
+
+        The ones before still verify what they have signed, for as long as a token may live; `at_once`, for a key that
+        somebody may have copied, they are forgotten, and with them every token that is out.
+        """
         if time.monotonic() - self._rotated_at < MIN_ROTATION_INTERVAL_S:
-            raise SignerUnavailable("the token-signing key was rotated a moment ago")
-        kid = await self._make()
+            raise RotatedJustNow("the token-signing key was rotated a moment ago")
+        kid = await self._make(ends_others=at_once)
         self._rotated_at = time.monotonic()
         await self.refresh()
         return kid
@@ -55,8 +70,12 @@ class Tokens:
         """All keys a token may have been signed with, newest first."""
         return await self._store.jwt_keys()
 
-    def sign(self, claims: dict[str, Any]) -> str:
-        """A compact JWS of the claims, with the key's `kid`."""
+    def issue(self, order: TokenOrder) -> Issued:
+        """A token as ordered, from now on: a compact JWS with the key's `kid`."""
+        token_id = uuid4()
+        return Issued(self._sign(claims_of(order, int(time.time()), token_id)), token_id)
+
+    def _sign(self, claims: dict[str, Any]) -> str:
         try:
             body = orjson.dumps(claims)
         except orjson.JSONEncodeError:
@@ -69,16 +88,16 @@ class Tokens:
         return (message + b"." + _base64url(signature)).decode()
 
     async def _current(self) -> StoredJwtKey | None:
-        return next((key for key in await self._store.jwt_keys() if not key.retired), None)
+        return next((key for key in await self._store.jwt_keys() if key.retired_at_us is None), None)
 
-    async def _make(self) -> str:
+    async def _make(self, *, ends_others: bool = False) -> str:
         kid = secrets.token_hex(8)
         point = self._hsm.guarded(lambda: self._hsm.new_jwt_pair(kid))
         public_key = bytes(OctetString.load(point, strict=True).native)  # type: ignore[no-untyped-call]  # ships no types
         if len(public_key) != 32:
             raise SignerUnavailable("the HSM returned a point that is not Ed25519")
         # a crash before this line leaves a pair in the token that nothing refers to
-        await self._store.add_jwt_key(kid, public_key)
+        await self._store.add_jwt_key(kid, public_key, ends_others=ends_others)
         return kid
 
 

@@ -16,6 +16,7 @@ from signer.protocol import VERSION, approval_of, bytes_of, to_text, uuid_of
 from signer.seal import Seals
 from signer.sign import Request, Signed, Signing
 from signer.store import Store, StoredKey
+from signer.token_order import order_of
 
 Args = dict[str, Any]
 
@@ -64,12 +65,10 @@ class Operations:
             "version": VERSION,
         }
 
-    def sign_jwt(self, args: Args) -> Args:
-        """A token."""
-        claims = args.get("claims")
-        if not isinstance(claims, dict):
-            raise ProtocolError("claims are missing")
-        return {"token": self.tokens.sign(claims)}
+    def issue_token(self, args: Args) -> Args:
+        """A token for a kind of subject, as long as that kind's may live at most."""
+        issued = self.tokens.issue(order_of(args))
+        return {"token": issued.token, "jti": str(issued.token_id)}
 
     # 2. Everything else, one after the other, behind the signatures
 
@@ -77,14 +76,19 @@ class Operations:
         """The public halves of the token-signing keys."""
         return {
             "keys": [
-                {"kid": key.kid, "public_key": to_text(key.public_key), "retired": key.retired}
+                {
+                    "kid": key.kid,
+                    "public_key": to_text(key.public_key),
+                    "created_at_us": key.created_at_us,
+                    "retired_at_us": key.retired_at_us,
+                }
                 for key in await self.tokens.public_keys()
             ]
         }
 
-    async def rotate_jwt_key(self, _: Args) -> Args:
+    async def rotate_jwt_key(self, args: Args) -> Args:
         """A new token-signing key."""
-        return {"kid": await self.tokens.rotate()}
+        return {"kid": await self.tokens.rotate(at_once=args.get("at_once") is True)}
 
     async def sign_audit_head(self, args: Args) -> Args:
         """A signature over the head of an organisation's audit chain."""
@@ -144,7 +148,7 @@ class Operations:
 SIGN: Final = "sign_transaction"
 IMMEDIATE: Final[dict[str, Callable[[Operations, Args], Args]]] = {
     "health": Operations.health,
-    "sign_jwt": Operations.sign_jwt,
+    "issue_token": Operations.issue_token,
 }
 # lower runs first: what a person waits for, then what makes keys, then what nobody waits for
 QUEUED: Final[dict[str, tuple[int, Callable[[Operations, Args], Awaitable[Args]]]]] = {

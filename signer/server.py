@@ -29,7 +29,8 @@ REQUEST_OVERHEAD_BYTES: Final = 4096
 WRITE_TIMEOUT_S: Final = 10.0
 # the longest that a stream of signatures may hold up one other request
 MAX_COURTESY_S: Final = 0.05
-JWT_REFRESH_S: Final = 30.0
+# how long after a rotation another signer goes on with the key before
+JWT_REFRESH_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 6.0
 
 

@@ -27,11 +27,12 @@ class StoredKey:
 
 @dataclass(frozen=True)
 class StoredJwtKey:
-    """The public half of a token-signing key, and whether another has taken its place."""
+    """The public half of a token-signing key, and since when another has its place (microseconds since 1970)."""
 
     kid: str
     public_key: bytes
-    retired: bool
+    created_at_us: int
+    retired_at_us: int | None
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,24 @@ class Store:
     async def jwt_keys(self) -> list[StoredJwtKey]:
         """The token-signing keys, newest first; at most 100."""
         rows = await self._rest.rows(
-            "SELECT kid, public_key, retired_at IS NOT NULL FROM signer.jwt_keys ORDER BY created_at DESC LIMIT 100"
+            "SELECT kid, public_key, CAST(extract(epoch FROM created_at) * 1000000 AS bigint), "
+            "CAST(extract(epoch FROM retired_at) * 1000000 AS bigint) "
+            "FROM signer.jwt_keys ORDER BY created_at DESC LIMIT 100"
         )
-        return [StoredJwtKey(_bytes(kid).decode(), _bytes(key), retired == b"\x01") for kid, key, retired in rows]
+        return [
+            StoredJwtKey(_bytes(kid).decode(), _bytes(key), _int(created), None if retired is None else _int(retired))
+            for kid, key, created, retired in rows
+        ]
 
-    async def add_jwt_key(self, kid: str, public_key: bytes) -> None:
-        """Make `kid` the current key and retire the ones before, in one statement."""
+    async def add_jwt_key(self, kid: str, public_key: bytes, *, ends_others: bool = False) -> None:
+        """Make `kid` the current key and retire (or forget) the ones before, in one statement."""
+        before = (
+            "DELETE FROM signer.jwt_keys"
+            if ends_others
+            else "UPDATE signer.jwt_keys SET retired_at = clock_timestamp() WHERE retired_at IS NULL"
+        )
         await self._rest.rows(
-            "WITH retired AS (UPDATE signer.jwt_keys SET retired_at = clock_timestamp() WHERE retired_at IS NULL) "
-            "INSERT INTO signer.jwt_keys (kid, public_key) VALUES ($1, $2)",
+            f"WITH before AS ({before}) INSERT INTO signer.jwt_keys (kid, public_key) VALUES ($1, $2)",  # noqa: S608
             kid,
             public_key,
         )
@@ -207,6 +217,10 @@ class Store:
 def _key(row: tuple[bytes | None, ...]) -> StoredKey:
     key_id, wrapped, public_key, address = (_bytes(column) for column in row)
     return StoredKey(UUID(bytes=key_id), wrapped, public_key, address)
+
+
+def _int(column: bytes | None) -> int:
+    return int.from_bytes(_bytes(column), "big", signed=True)
 
 
 def _bytes(column: bytes | None) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from signer.client import SignerClient
+from signer.token_order import TokenOrder
 from tests.support.instance import Running
 from tests.support.people import CONNECTIONS, bearer, everywhere, join, sign_up
+from tests.support.tokens import copied_key
 from tests.support.world import Agent, World
-from vault.auth.tokens import make_claims
 
 PATH = "keys/value"
 NO_ALGORITHM = b'{"alg":"none","typ":"JWT"}'
@@ -214,40 +214,37 @@ async def test_a_removed_member(instance: Running, world: World, database: psyco
     assert await everywhere(instance.base_url, "/v1/org/members", token) == [401] * CONNECTIONS
 
 
-@pytest.fixture
-async def signer(instance: Running) -> AsyncIterator[SignerClient]:
-    """The instance's own signer, which signs whatever claims it is given."""
-    client = SignerClient(instance.signer_socket)
-    yield client
-    await client.close()
-
-
 def encode(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-async def test_an_expired_token(instance: Running, reader: Reader, signer: SignerClient) -> None:
+async def test_an_expired_token(instance: Running, reader: Reader) -> None:
     said = jwt.decode(reader.token, options={"verify_signature": False})
+    kind, _, subject = said["sub"].partition(":")
+    key = await copied_key(instance.owner_dsn)
 
-    async def genuine(ttl_s: int) -> str:
-        return await signer.sign_jwt(
-            make_claims(
-                subject=said["sub"],
-                org_id=UUID(said["org"]),
-                scopes=said["scopes"],
-                vault_ids=(),
-                intents_api_enabled=True,
-                ttl_s=ttl_s,
-                version=said["ver"],
-            )
-        )
+    def genuine(lives_s: int) -> str:
+        scopes = tuple(said["scopes"])
+        order = TokenOrder(kind, UUID(subject), UUID(said["org"]), lives_s, said["ver"], scopes, (), True)
+        return key.token(order)
 
-    assert set(await everywhere(instance.base_url, reader.secret, await genuine(-1))) == {401}
-    short = await genuine(4)
+    assert set(await everywhere(instance.base_url, reader.secret, genuine(-1))) == {401}
+    short = genuine(4)
     assert await everywhere(instance.base_url, reader.secret, short) == ALL_WELL
     await asyncio.sleep(max(0.0, jwt.decode(short, options={"verify_signature": False})["exp"] - time.time()) + 0.1)
     # its signature is remembered as good, and that does not help
     assert await everywhere(instance.base_url, reader.secret, short) == [401] * CONNECTIONS
+
+
+async def test_a_token_of_a_key_that_was_rotated_away_and_one_that_never_ends(
+    instance: Running, reader: Reader
+) -> None:
+    said = jwt.decode(reader.token, options={"verify_signature": False})
+    key, gone = await copied_key(instance.owner_dsn), await copied_key(instance.owner_dsn, retired_s_ago=86_401)
+    assert await everywhere(instance.base_url, reader.secret, key.sign(said)) == ALL_WELL
+    thirty_years = int(time.time()) + 30 * 365 * 86_400
+    for token in (key.sign(said | {"exp": thirty_years}), gone.sign(said), gone.sign(said | {"exp": thirty_years})):
+        assert await everywhere(instance.base_url, reader.secret, token) == [401] * CONNECTIONS
 
 
 async def test_forged_tokens(instance: Running, reader: Reader) -> None:

@@ -14,6 +14,7 @@ from signer.errors import SignerUnavailable
 from tests.support.approvals import approval_of, some_transaction
 from tests.support.hsm import Hsm, temporary_hsm
 from tests.support.postgres import Postgres, running_postgres
+from tests.support.tokens import some_order
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def test_a_database_that_is_down_is_503_and_its_return_needs_no_restart(ow
             with pytest.raises(SignerUnavailable):
                 await client.generate_key(uuid4())
         # what needs no database goes on
-        assert await client.sign_jwt({"sub": "x"})
+        assert await client.issue_token(some_order())
         assert (await client.health()).ok
         own_postgres.start()
         # at once, and without one request lost to a connection that was dead
@@ -72,7 +73,7 @@ async def test_a_database_that_hangs_holds_up_only_what_needs_it_and_not_for_lon
             started = time.monotonic()
             asked = asyncio.ensure_future(client.sign_transaction(approval_of(key.key_id, transaction), transaction))
             await asyncio.sleep(0)
-            assert await client.sign_jwt({"sub": "x"})
+            assert await client.issue_token(some_order())
             assert (await client.health()).ok
             assert time.monotonic() - started < 1
             with pytest.raises(SignerUnavailable):

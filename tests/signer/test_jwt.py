@@ -1,18 +1,16 @@
 import time
 from typing import Any
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signer.client import JwtKey, SignerClient
-from signer.errors import ProtocolError, SignerUnavailable
+from signer.errors import ProtocolError, RotatedJustNow
+from signer.token_order import LONGEST_LIFETIME_S, TokenOrder
 from tests.support.hsm import Hsm
-
-
-def claims() -> dict[str, Any]:
-    now = int(time.time())
-    return {"iss": "talon", "sub": "user:1", "iat": now, "exp": now + 60, "name": "Zoë ☂", "list": [1, None, True]}
+from tests.support.tokens import some_order
 
 
 def verified(token: str, keys: list[JwtKey]) -> dict[str, Any]:
@@ -25,17 +23,71 @@ def verified(token: str, keys: list[JwtKey]) -> dict[str, Any]:
     return checked
 
 
-async def test_pyjwt_accepts_a_token_and_reads_its_claims(signer: SignerClient) -> None:
-    wanted = claims()
-    token = await signer.sign_jwt(wanted)
-    assert "=" not in token
-    assert verified(token, await signer.jwt_keys()) == wanted
+async def test_pyjwt_accepts_a_token_and_the_signer_sets_its_times(signer: SignerClient) -> None:
+    order, before = some_order(), int(time.time())
+    issued = await signer.issue_token(order)
+    assert "=" not in issued.token
+    claims = verified(issued.token, await signer.jwt_keys())
+    assert before <= claims.pop("iat") <= time.time()
+    assert before + 60 <= claims.pop("exp") <= time.time() + 60
+    assert UUID(claims.pop("jti")) == UUID(issued.token_id)
+    assert claims == {
+        "iss": "talon",
+        "sub": f"agent:{order.subject}",
+        "org": str(order.org_id),
+        "scopes": ["keys/*", "Zoë ☂"],
+        "vault_ids": [str(order.vault_ids[0])],
+        "intents_api_enabled": True,
+        "ver": 3,
+    }
+
+
+async def test_a_persons_token_can_end_with_a_key(signer: SignerClient) -> None:
+    key_id = uuid4()
+    order = TokenOrder("user", uuid4(), uuid4(), LONGEST_LIFETIME_S["user"], 1, key_id=key_id)
+    claims = verified((await signer.issue_token(order)).token, await signer.jwt_keys())
+    assert claims["key"] == str(key_id)
+    assert claims["exp"] - claims["iat"] == 86_400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "admin"},
+        {"kind": ""},
+        {"lifetime_s": LONGEST_LIFETIME_S["agent"] + 1},
+        {"lifetime_s": 30 * 365 * 86_400},
+        {"lifetime_s": 0},
+        {"lifetime_s": -1},
+        {"lifetime_s": 60.5},
+        {"lifetime_s": True},
+        {"version": 2**31},
+        {"key_id": uuid4()},
+        {"intents_api_enabled": 1},
+        {"scopes": ("x" * 20_000,)},
+    ],
+)
+async def test_what_no_token_is_made_for(signer: SignerClient, change: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        await signer.issue_token(some_order(**change))
+
+
+async def test_nobody_hands_over_claims(signer: SignerClient) -> None:
+    with pytest.raises(ProtocolError, match="unknown operation"):
+        await signer._ask("sign_jwt", {"claims": {"sub": f"user:{uuid4()}", "exp": 2**40}})
+    # what else comes with an order is not looked at
+    order = {"kind": "user", "subject": str(uuid4()), "org_id": str(uuid4()), "lifetime_s": 60, "version": 1}
+    more = {"scopes": [], "vault_ids": [], "intents_api_enabled": False, "exp": 2**40, "claims": {"exp": 2**40}}
+    answer = await signer._ask("issue_token", order | more)
+    claims = verified(answer["token"], await signer.jwt_keys())
+    assert claims["exp"] - claims["iat"] == 60
+    assert "claims" not in claims
 
 
 async def test_pyjwt_refuses_a_changed_token(signer: SignerClient) -> None:
-    token, keys = await signer.sign_jwt(claims()), await signer.jwt_keys()
+    token, keys = (await signer.issue_token(some_order())).token, await signer.jwt_keys()
     head, body, signature = token.split(".")
-    other = (await signer.sign_jwt({**claims(), "sub": "user:2"})).split(".")[1]
+    other = (await signer.issue_token(some_order())).token.split(".")[1]
     for forged in (f"{head}.{other}.{signature}", f"{head}.{body}.{signature[:-4]}AAAA"):
         with pytest.raises(jwt.InvalidSignatureError):
             verified(forged, keys)
@@ -44,24 +96,25 @@ async def test_pyjwt_refuses_a_changed_token(signer: SignerClient) -> None:
 async def test_a_rotated_key_signs_from_then_on_and_old_tokens_still_verify(hsm: Hsm) -> None:
     first = await hsm.start()
     client = hsm.client()
-    old = await client.sign_jwt(claims())
+    old = (await client.issue_token(some_order())).token
     kid = await client.rotate_jwt_key()
-    new, keys = await client.sign_jwt(claims()), await client.jwt_keys()
+    new, keys = (await client.issue_token(some_order())).token, await client.jwt_keys()
     assert jwt.get_unverified_header(new)["kid"] == kid != jwt.get_unverified_header(old)["kid"]
-    assert [key.retired for key in keys] == [False, True]
     assert keys[0].kid == kid
+    assert keys[0].counts_until is None
+    assert keys[1].retired_at is not None
+    assert keys[1].counts_until is not None
+    assert (keys[1].counts_until - keys[1].retired_at).total_seconds() == max(LONGEST_LIFETIME_S.values())
     assert verified(old, keys)
     assert verified(new, keys)
     # rotations fill the token, so they are not for whoever wants one all the time
-    with pytest.raises(SignerUnavailable):
+    with pytest.raises(RotatedJustNow):
         await client.rotate_jwt_key()
     # the next process goes on with the new key
     hsm.kill(first)
     await hsm.start()
-    assert jwt.get_unverified_header(await client.sign_jwt(claims()))["kid"] == kid
+    assert jwt.get_unverified_header((await client.issue_token(some_order())).token)["kid"] == kid
+    # and one that may have been copied takes all others with it
+    last = await client.rotate_jwt_key(at_once=True)
+    assert [key.kid for key in await client.jwt_keys()] == [last]
     await client.close()
-
-
-async def test_claims_that_are_too_large_are_refused(signer: SignerClient) -> None:
-    with pytest.raises(ProtocolError, match="too large"):
-        await signer.sign_jwt({"sub": "x" * 20_000})

@@ -18,6 +18,7 @@ from signer.protocol import encode_frame, message_of, read_frame
 from talon.bootstrap import ROOT
 from tests.support.approvals import approval_of, some_transaction
 from tests.support.hsm import Hsm
+from tests.support.tokens import some_order
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
@@ -77,7 +78,7 @@ async def test_a_malformed_frame_closes_that_connection_and_no_other(
         {"op": "import_key", "args": {"key_id": str(uuid4())}},
         {"op": "import_key", "args": {"key_id": str(uuid4()), "private_key": "%%"}},
         {"op": "seal", "args": {"vault_id": 7, "context": "", "plaintext": ""}},
-        {"op": "sign_jwt", "args": {"claims": []}},
+        {"op": "issue_token", "args": {"kind": ["user"]}},
     ],
 )
 async def test_a_malformed_request_is_told_so(
@@ -131,7 +132,7 @@ async def test_signatures_go_ahead_of_everything_else(signer: SignerClient) -> N
     urgent = [
         note("sign", signer.sign_transaction(approval_of(key.key_id, transaction), transaction)) for _ in range(20)
     ]
-    await asyncio.gather(*bulk, *urgent, note("jwt", signer.sign_jwt({"sub": "x"})))
+    await asyncio.gather(*bulk, *urgent, note("jwt", signer.issue_token(some_order())))
     # they were sent last, and nearly all of the others were still waiting when they were answered
     last_sign = len(finished) - 1 - finished[::-1].index("sign")
     assert "generate" not in finished[: finished.index("jwt")]
@@ -219,7 +220,7 @@ async def test_sigkill_while_the_roots_are_made_is_survived(hsm: Hsm) -> None:
     await hsm.start()
     client = hsm.client()
     assert (await client.health()).ok
-    assert await client.sign_jwt({"sub": "x"})
+    assert await client.issue_token(some_order())
     assert (await client.generate_key(uuid4())).address
     await client.close()
 

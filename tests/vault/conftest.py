@@ -64,6 +64,18 @@ async def signer(postgres: Postgres) -> AsyncIterator[SignerClient]:
         yield connected
 
 
+def dsn_of_signer(postgres: Postgres) -> str:
+    """The signer's database with its owner's rights, as libpq wants it."""
+    return postgres.url("signer").replace("+psycopg", "")
+
+
+@pytest.fixture
+def verifier_forgets(app: FastAPI) -> None:
+    """The next token is checked against the signer's keys of then."""
+    if hasattr(app.state, "authenticator"):
+        del app.state.authenticator
+
+
 @pytest.fixture(scope="session")
 async def context(database: Database, signer: SignerClient) -> AsyncIterator[Context]:
     chains = ChainClients({})

@@ -5,12 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path
 
-from vault.admin import service, tiers, users
+from vault.admin import jwt_keys, service, tiers, users
 from vault.admin.schemas import (
     AdminUsersListResponse,
     BillingTierResponse,
+    JwtKeysListResponse,
     OrgLimitsResponse,
     PutTierRequest,
+    RotateJwtKeyRequest,
+    RotateJwtKeyResponse,
     SetBillingTierRequest,
     SettingResponse,
     SettingsListResponse,
@@ -51,6 +54,20 @@ async def delete_setting(key: Key, caller: PlatformAdmin, context: ContextDep) -
     """Return a setting to its default."""
     async with context.database.begin() as connection:
         await service.delete_setting(connection, caller, key)
+
+
+@router.get("/jwt-keys", dependencies=[Depends(platform_admin)])
+async def list_jwt_keys(context: ContextDep, page: PageQuery) -> JwtKeysListResponse:
+    """List the keys that sign tokens, newest first, and until when retired ones count."""
+    return await jwt_keys.listed(context, page)
+
+
+@router.post("/jwt-keys/rotate", responses={409: {"description": "Rotated a moment ago"}})
+async def rotate_jwt_key(
+    caller: PlatformAdmin, context: ContextDep, body: RotateJwtKeyRequest | None = None
+) -> RotateJwtKeyResponse:
+    """Sign tokens with a new key; `at_once` ends every token that is out, the caller's too."""
+    return await jwt_keys.rotate(context, caller, at_once=body is not None and body.at_once)
 
 
 @router.get("/users", dependencies=[Depends(platform_admin)])

@@ -33,6 +33,34 @@ class SettingsListResponse(Reply):
     settings: list[SettingResponse]
 
 
+class JwtKeyResponse(Reply):
+    """A key that signs tokens, or did; a retired one counts until `counts_until`."""
+
+    kid: str
+    created_at: Timestamp
+    retired_at: Timestamp | None
+    counts_until: Timestamp | None
+
+
+class JwtKeysListResponse(Reply):
+    """A page of the keys that sign tokens, newest first."""
+
+    keys: list[JwtKeyResponse]
+    total: int
+
+
+class RotateJwtKeyRequest(ExactModel):
+    """`at_once` for a key that somebody may have copied: what older keys signed stops counting within seconds."""
+
+    at_once: bool = False
+
+
+class RotateJwtKeyResponse(Reply):
+    """The new key's id."""
+
+    kid: str
+
+
 class AdminUser(Reply):
     """An account and where it belongs."""
 

@@ -7,10 +7,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from chains.errors import BadAmount
 from chains.units import parse_ether
+from signer.token_order import LONGEST_LIFETIME_S
 from vault.schemas import ExactModel, Identifier, NullIsDefault, Reply, Timestamp
 
 MIN_TTL_S = 1
-MAX_TTL_S = 86_400
+MAX_TTL_S = LONGEST_LIFETIME_S["agent"]
 
 
 def _chain_text(value: Any) -> Any:

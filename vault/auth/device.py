@@ -4,6 +4,7 @@ import secrets
 from typing import Literal
 from urllib.parse import quote
 
+from signer.token_order import LONGEST_LIFETIME_S
 from vault.audit.write import write_for
 from vault.auth import accounts, device_codes, issue, lockout
 from vault.auth.caller import Caller
@@ -13,7 +14,7 @@ from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import conflict, forbidden, not_found, unavailable
 
-TOKEN_S = 86_400
+TOKEN_S = LONGEST_LIFETIME_S["user"]
 INTERVAL_S = 5
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 MAX_COLLISIONS = 5

@@ -1,4 +1,4 @@
-"""Tokens are issued here: claims are put together, signed in the HSM, and the issue is audited."""
+"""Tokens are ordered here from the signer, which makes and signs them in the HSM, and the issue is audited."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from signer.token_order import TokenOrder
 from vault.audit.write import write
 from vault.auth import keys, repository
 from vault.auth.schemas import AgentTokenReply, TokenReply
 from vault.auth.scopes import EVERYTHING, path_scopes
-from vault.auth.tokens import make_claims
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import unauthorized
@@ -38,19 +38,18 @@ async def for_user(
     address."""
     await require_allowed(connection, org_id, "user", ip_address)
     ttl_s = ttl_s or context.options.user_token_ttl_s
-    claims = make_claims(
-        subject=f"user:{user_id}",
+    order = TokenOrder(
+        kind="user",
+        subject=user_id,
         org_id=org_id,
-        scopes=path_scopes(scopes) or (EVERYTHING,),
-        vault_ids=(),
-        intents_api_enabled=False,
-        ttl_s=ttl_s,
+        lifetime_s=ttl_s,
         version=version,
+        scopes=tuple(path_scopes(scopes) or (EVERYTHING,)),
         key_id=key_id,
     )
-    token = await context.signer.sign_jwt(claims)
-    await _audit(connection, org_id, "user", user_id, "auth.success", method, ip_address, jti=claims["jti"])
-    return TokenReply(access_token=token, expires_in=ttl_s)
+    issued = await context.signer.issue_token(order)
+    await _audit(connection, org_id, "user", user_id, "auth.success", method, ip_address, jti=issued.token_id)
+    return TokenReply(access_token=issued.token, expires_in=ttl_s)
 
 
 async def for_user_key(context: Context, api_key: str, ip_address: str | None) -> TokenReply:
@@ -98,19 +97,22 @@ async def for_agent(
     """The token of a live agent that has proved itself by `method`; Problem 403 for a blocked address."""
     await require_allowed(connection, agent.org_id, "agent", ip_address)
     ttl_s = agent.token_ttl_seconds or context.options.agent_token_ttl_s
-    claims = make_claims(
-        subject=f"agent:{agent.id}",
+    order = TokenOrder(
+        kind="agent",
+        subject=agent.id,
         org_id=agent.org_id,
-        scopes=path_scopes(agent.scopes) or await _granted_patterns(connection, agent.id),
-        vault_ids=agent.vault_ids,
-        intents_api_enabled=agent.intents_api_enabled,
-        ttl_s=ttl_s,
+        lifetime_s=ttl_s,
         version=agent.token_version,
+        scopes=tuple(path_scopes(agent.scopes) or await _granted_patterns(connection, agent.id)),
+        vault_ids=tuple(agent.vault_ids),
+        intents_api_enabled=agent.intents_api_enabled,
     )
-    token = await context.signer.sign_jwt(claims)
+    issued = await context.signer.issue_token(order)
     await repository.touch_agent(connection, agent.id)
-    await _audit(connection, agent.org_id, "agent", agent.id, "auth.success", method, ip_address, jti=claims["jti"])
-    return AgentTokenReply(access_token=token, expires_in=ttl_s, agent_id=agent.id, vault_ids=list(agent.vault_ids))
+    await _audit(connection, agent.org_id, "agent", agent.id, "auth.success", method, ip_address, jti=issued.token_id)
+    return AgentTokenReply(
+        access_token=issued.token, expires_in=ttl_s, agent_id=agent.id, vault_ids=list(agent.vault_ids)
+    )
 
 
 async def note_agent_failure(connection: AsyncConnection, agent: AnyRow, method: str, ip_address: str | None) -> None:

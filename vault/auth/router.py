@@ -110,10 +110,10 @@ async def refresh() -> None:
 @router.get("/auth/jwt-public-key")
 async def jwt_public_key(context: Ctx) -> PublicKeyReply:
     """The Ed25519 key (32 bytes, base64) that tokens are signed with now."""
-    current = [key for key in await context.signer.jwt_keys() if not key.retired]
+    current = [key for key in await context.signer.jwt_keys() if key.retired_at is None]
     if not current:
         raise unavailable("The signer has no token key yet")
-    return PublicKeyReply(public_key_base64=base64.b64encode(current[-1].public_key).decode())
+    return PublicKeyReply(public_key_base64=base64.b64encode(current[0].public_key).decode())
 
 
 @router.post("/auth/api-keys", status_code=201)

@@ -1,26 +1,28 @@
-"""JWTs: what we claim in them, and how we check them (EdDSA, RFC 8037; signed in the HSM by the signer)."""
+"""JWTs: how we check them (EdDSA, RFC 8037; the signer makes them, `signer/token_order.py`)."""
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signer.client import SignerClient
 from signer.errors import SignerError
+from signer.token_order import ISSUER, LONGEST_S
 from vault.errors import unauthorized
 
-ISSUER = "talon"
 MAX_TOKEN_CHARS = 16_384
 MAX_REMEMBERED = 2_048
-REFRESH_AFTER_S = 60.0
+# how long after a rotation another process still takes a key that was to end at once
+REFRESH_AFTER_S = 10.0
 MIN_REFRESH_INTERVAL_S = 1.0
+# the clocks of the signer and of an API process on another machine may differ by this much
+CLOCK_SKEW_S = 60
 
 _KINDS: dict[str, Literal["user", "agent"]] = {"user": "user", "agent": "agent"}
 
@@ -41,34 +43,12 @@ class Claims:
     key_id: UUID | None
 
 
-def make_claims(
-    *,
-    subject: str,
-    org_id: UUID,
-    scopes: Sequence[str],
-    vault_ids: Sequence[UUID],
-    intents_api_enabled: bool,
-    ttl_s: int,
-    version: int,
-    key_id: UUID | None = None,
-) -> dict[str, Any]:
-    """The claims of a new token; `subject` is `user:<uuid>` or `agent:<uuid>`, times are whole seconds."""
-    now = int(time.time())
-    claims: dict[str, Any] = {
-        "iss": ISSUER,
-        "sub": subject,
-        "org": str(org_id),
-        "scopes": list(scopes),
-        "vault_ids": [str(vault_id) for vault_id in vault_ids],
-        "iat": now,
-        "exp": now + ttl_s,
-        "jti": str(uuid4()),
-        "intents_api_enabled": intents_api_enabled,
-        "ver": version,
-    }
-    if key_id is not None:
-        claims["key"] = str(key_id)
-    return claims
+@dataclass(frozen=True)
+class _Key:
+    """A public key, and until when it counts if another has its place."""
+
+    public: Ed25519PublicKey
+    counts_until: datetime | None
 
 
 class TokenVerifier:
@@ -79,7 +59,7 @@ class TokenVerifier:
 
     def __init__(self, signer: SignerClient) -> None:
         self._signer = signer
-        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._keys: dict[str, _Key] = {}
         self._checked: dict[bytes, tuple[str, Claims]] = {}
         self._renewed_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -93,18 +73,20 @@ class TokenVerifier:
         digest = hashlib.sha256(token.encode()).digest()
         kid, claims = self._checked.get(digest) or (_kid_of(token), None)
         key = await self._key(kid)
-        if key is None:
+        now = datetime.now(UTC)
+        # asked on every request: the signer need not be there for a retired key to end in time
+        if key is None or (key.counts_until is not None and key.counts_until <= now):
             raise unauthorized()
         if claims is None:
-            claims = _decode(token, key)
+            claims = _decode(token, key.public)
             if len(self._checked) >= MAX_REMEMBERED:
                 self._checked.clear()
             self._checked[digest] = (kid, claims)
-        if claims.expires_at <= datetime.now(UTC):
+        if claims.expires_at <= now:
             raise unauthorized()
         return claims
 
-    async def _key(self, kid: str) -> Ed25519PublicKey | None:
+    async def _key(self, kid: str) -> _Key | None:
         if kid in self._keys and self._lock.locked():
             return self._keys[kid]  # somebody renews just now; a slow signer must not hold up what is known
         age = time.monotonic() - self._renewed_at
@@ -122,7 +104,9 @@ class TokenVerifier:
                 raise
             self._renewed_at = time.monotonic()  # the signer restarts: go on with what we have
             return
-        self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(key.public_key) for key in known}
+        self._keys = {
+            key.kid: _Key(Ed25519PublicKey.from_public_bytes(key.public_key), key.counts_until) for key in known
+        }
         self._checked.clear()  # a kid might mean another key now
         self._renewed_at = time.monotonic()
 
@@ -153,6 +137,10 @@ def _decode(token: str, key: Ed25519PublicKey) -> Claims:
 
 
 def _read(payload: dict[str, Any]) -> Claims:
+    # A key that somebody copied signs what he likes. No token of ours lives longer, so none of his does, nor begins
+    # later; and with the key retired, all of them end with it.
+    if not 0 < payload["exp"] - payload["iat"] <= LONGEST_S or payload["iat"] > time.time() + CLOCK_SKEW_S:
+        raise ValueError("a lifetime that no token of ours has")
     kind, _, principal_id = str(payload["sub"]).partition(":")
     if kind not in _KINDS:
         raise ValueError("unknown kind of subject")

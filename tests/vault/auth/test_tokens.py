@@ -12,11 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import insert, select, text, update
 
 from signer.client import SignerClient
+from signer.token_order import TokenOrder
 from tests.support.factories import Person, Robot, audit_rows, make_agent, make_user
-from tests.vault.conftest import Connect
+from tests.support.postgres import Postgres
+from tests.support.tokens import copied_key
+from tests.vault.conftest import Connect, dsn_of_signer
 from vault.agents.models import Agent
 from vault.auth.models import ApiKey, RevokedToken, User
-from vault.auth.tokens import make_claims
 from vault.db import Database
 from vault.orgs.models import Membership
 
@@ -277,37 +279,39 @@ async def test_made_up_tokens_do_not_count(connect: Connect, database: Database,
 
 
 async def test_genuine_signatures_over_the_wrong_claims_do_not_count(
-    connect: Connect, database: Database, signer: SignerClient
+    connect: Connect, database: Database, postgres: Postgres, verifier_forgets: None
+) -> None:
+    person, stranger = await make_user(database), await make_user(database)
+    key = await copied_key(dsn_of_signer(postgres))
+    order = TokenOrder("user", person.id, person.org_id, 60, 1, scopes=("**",))
+    assert (await connect(key.token(order)).get("/v1/auth/me")).status_code == 200
+    now = int(time.time())
+    wrong: list[dict[str, Any]] = [
+        {"exp": now - 1},
+        {"exp": now + 30 * 365 * 86_400},
+        {"iat": now + 30 * 365 * 86_400, "exp": now + 30 * 365 * 86_400 + 60},
+        {"iss": "someone else"},
+        {"org": str(stranger.org_id)},
+        {"sub": f"user:{uuid4()}"},
+        {"sub": f"agent:{person.id}"},
+        {"sub": str(person.id)},
+        {"ver": 2},
+        {"key": str(uuid4())},
+        *({name: None} for name in ("exp", "iat", "sub", "org", "jti", "iss", "ver")),
+    ]
+    for claims in wrong:
+        assert (await connect(key.token(order, **claims)).get("/v1/auth/me")).status_code == 401, claims
+
+
+async def test_a_key_that_was_rotated_away_counts_as_long_as_a_token_lives(
+    connect: Connect, database: Database, postgres: Postgres, verifier_forgets: None
 ) -> None:
     person = await make_user(database)
-    stranger = await make_user(database)
-
-    def good() -> dict[str, Any]:
-        return make_claims(
-            subject=f"user:{person.id}",
-            org_id=person.org_id,
-            scopes=["**"],
-            vault_ids=[],
-            intents_api_enabled=False,
-            ttl_s=60,
-            version=1,
-        )
-
-    assert (await connect(await signer.sign_jwt(good())).get("/v1/auth/me")).status_code == 200
-    wrong: list[dict[str, Any]] = [
-        good() | {"exp": int(time.time()) - 1},
-        good() | {"iss": "someone else"},
-        good() | {"org": str(stranger.org_id)},
-        good() | {"sub": f"user:{uuid4()}"},
-        good() | {"sub": f"agent:{person.id}"},
-        good() | {"sub": str(person.id)},
-        good() | {"ver": 2},
-        good() | {"key": str(uuid4())},
-    ]
-    required = ("exp", "sub", "org", "jti", "iss", "ver")
-    wrong += [{key: value for key, value in good().items() if key != name} for name in required]
-    for claims in wrong:
-        assert (await connect(await signer.sign_jwt(claims)).get("/v1/auth/me")).status_code == 401, claims
+    order = TokenOrder("user", person.id, person.org_id, 3600, 1, scopes=("**",))
+    fresh = await copied_key(dsn_of_signer(postgres), retired_s_ago=86_400 - 600)
+    old = await copied_key(dsn_of_signer(postgres), retired_s_ago=86_400 + 1)
+    assert (await connect(fresh.token(order)).get("/v1/auth/me")).status_code == 200
+    assert (await connect(old.token(order)).get("/v1/auth/me")).status_code == 401
 
 
 async def test_the_public_key_verifies_the_tokens(connect: Connect, database: Database) -> None:

@@ -1,8 +1,9 @@
 """How often the verifier asks the signer for its public keys, and what it does when the signer is away."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -12,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.client import JwtKey, SignerClient
 from signer.errors import SignerUnavailable
+from signer.token_order import LONGEST_S, TokenOrder, claims_of
 from vault.auth import tokens
-from vault.auth.tokens import TokenVerifier, make_claims
+from vault.auth.tokens import TokenVerifier
 from vault.errors import Problem
 
 
@@ -24,27 +26,21 @@ class Keys:
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     asked: int = 0
     away: bool = False
+    retired_at: datetime | None = None
 
     async def jwt_keys(self) -> list[JwtKey]:
         self.asked += 1
         if self.away:
             raise SignerUnavailable("away")
         return [
-            JwtKey(kid=kid, public_key=key.public_key().public_bytes_raw(), retired=False)
+            JwtKey(kid, key.public_key().public_bytes_raw(), datetime.now(UTC), self.retired_at)
             for kid, key in self.keys.items()
         ]
 
-    def token(self, kid: str, ttl_s: int = 60) -> str:
+    def token(self, kid: str, ttl_s: int = 60, **changes: Any) -> str:
         self.keys.setdefault(kid, Ed25519PrivateKey.generate())
-        claims: dict[str, Any] = make_claims(
-            subject=f"user:{uuid4()}",
-            org_id=uuid4(),
-            scopes=[],
-            vault_ids=[],
-            intents_api_enabled=False,
-            ttl_s=ttl_s,
-            version=1,
-        )
+        order = TokenOrder(kind="user", subject=uuid4(), org_id=uuid4(), lifetime_s=ttl_s, version=1)
+        claims = claims_of(order, int(time.time()), uuid4()) | changes
         return jwt.encode(claims, self.keys[kid], algorithm="EdDSA", headers={"kid": kid})
 
 
@@ -99,6 +95,55 @@ async def test_a_key_that_was_withdrawn_does_not_count_after_the_next_renewal(
     monkeypatch.setattr(tokens, "MIN_REFRESH_INTERVAL_S", 0.0)
     with pytest.raises(Problem):
         await verifier.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("issued_in_s", "lives_s", "counts"),
+    [
+        (0, LONGEST_S, True),
+        (0, LONGEST_S + 1, False),
+        (0, 30 * 365 * 86_400, False),
+        (-86_400, LONGEST_S, False),
+        (tokens.CLOCK_SKEW_S - 30, 60, True),
+        (tokens.CLOCK_SKEW_S + 60, 60, False),
+        (30 * 365 * 86_400, 60, False),
+        (60, -30, False),
+        (0, float("nan"), False),
+        (0, float("inf"), False),
+    ],
+)
+async def test_no_token_lives_longer_than_ours_do(issued_in_s: int, lives_s: float, counts: bool) -> None:
+    keys, issued_at = Keys(), int(time.time()) + issued_in_s
+    token = keys.token("one", iat=issued_at, exp=issued_at + lives_s)
+    verifier = verifier_of(keys)
+    if counts:
+        assert (await verifier.verify(token)).kind == "user"
+    else:
+        with pytest.raises(Problem) as refused:
+            await verifier.verify(token)
+        assert refused.value.status == 401
+
+
+async def test_times_that_are_no_numbers_do_not_count() -> None:
+    keys = Keys()
+    for changes in ({"iat": "0"}, {"exp": str(int(time.time()) + 60)}, {"iat": None}, {"iat": [1]}, {"exp": {}}):
+        with pytest.raises(Problem) as refused:
+            await verifier_of(keys).verify(keys.token("one", **changes))
+        assert refused.value.status == 401, changes
+
+
+async def test_a_retired_key_ends_with_the_longest_token_though_the_signer_is_away() -> None:
+    keys = Keys(retired_at=datetime.now(UTC) - timedelta(seconds=LONGEST_S - 3))
+    verifier, token = verifier_of(keys), keys.token("one", ttl_s=3600)
+    assert await verifier.verify(token)
+    keys.away = True
+    assert keys.retired_at is not None
+    left = keys.retired_at + timedelta(seconds=LONGEST_S) - datetime.now(UTC)
+    await asyncio.sleep(max(left.total_seconds(), 0) + 0.01)  # what is awaited is the clock itself
+    # its signature is remembered as good, and so is the key
+    with pytest.raises(Problem) as refused:
+        await verifier.verify(token)
+    assert refused.value.status == 401
 
 
 async def test_without_any_key_the_signer_is_to_blame_and_not_the_token() -> None:

@@ -24,6 +24,7 @@ from chains.simulation_result import (
     reverted,
 )
 from chains.transfers import Pair, guess, touched
+from chains.units import DECIMALS as NATIVE_DECIMALS
 
 __all__ = ["BalanceChange", "Call", "SimulationResult", "recommended_gas", "simulate", "simulate_bundle"]
 
@@ -169,6 +170,7 @@ def _changes(chain_id: int, ran: Ran) -> list[BalanceChange]:
             address=holder,
             token=token,
             token_symbol=native if token is None else ran.symbols.get(token, ""),
+            decimals=NATIVE_DECIMALS if token is None else ran.decimals.get(token),
             before=ran.before[holder, token],
             after=after,
             change=after - ran.before[holder, token],

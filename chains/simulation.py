@@ -27,7 +27,10 @@ READER_CODE: Final = bytes.fromhex("60005b3681101560155780353181526020016002565b
 READ_GAS: Final = 500_000
 BALANCE_OF: Final = bytes.fromhex("70a08231")
 SYMBOL: Final = bytes.fromhex("95d89b41")
+DECIMALS: Final = bytes.fromhex("313ce567")
 MAX_SYMBOL: Final = 32
+# 10**77 is the largest power of ten in 256 bits: nothing moves in smaller parts
+MAX_DECIMALS: Final = 77
 # Enough for any transaction a person wants to read about
 MAX_PAIRS: Final = 64
 
@@ -56,6 +59,7 @@ class Ran:
     before: Mapping[Pair, int] = field(default_factory=dict)
     after: Mapping[Pair, int] = field(default_factory=dict)
     symbols: Mapping[bytes, str] = field(default_factory=dict)
+    decimals: Mapping[bytes, int | None] = field(default_factory=dict)
 
 
 class UnreadableError(ValueError):
@@ -78,7 +82,7 @@ class Plan:
             blocks += [
                 {"calls": reads},
                 {"calls": [call_object(call)]},
-                {"calls": reads + [_read(token, SYMBOL) for token in _tokens(pairs)]},
+                {"calls": reads + [_read(token, what) for token in _tokens(pairs) for what in (SYMBOL, DECIMALS)]},
             ]
         # an override lasts for the blocks after it too
         blocks[0]["stateOverrides"] = {format_data(READER): {"code": format_data(READER_CODE)}}
@@ -115,7 +119,8 @@ def _ran(pairs: Sequence[Pair], before: Sequence[Any], block: Mapping[str, Any],
     (result,) = block["calls"]
     error = result.get("error") or {}
     reads = len(_reads(pairs))
-    names = zip(_tokens(pairs), after[reads:], strict=True)
+    # two answers a token, in turn
+    units = list(zip(_tokens(pairs), after[reads::2], after[reads + 1 :: 2], strict=True))
     return Ran(
         succeeded=parse_quantity(result["status"], COUNT_BITS) == 1,
         gas_used=parse_quantity(result["gasUsed"], COUNT_BITS),
@@ -125,7 +130,8 @@ def _ran(pairs: Sequence[Pair], before: Sequence[Any], block: Mapping[str, Any],
         logs=_logs(result.get("logs")),
         before=_balances(pairs, before),
         after=_balances(pairs, after[:reads]),
-        symbols={token: _symbol(read) for token, read in names},
+        symbols={token: _symbol(symbol) for token, symbol, _ in units},
+        decimals={token: _decimals(decimals) for token, _, decimals in units},
     )
 
 
@@ -193,3 +199,10 @@ def _symbol(read: Mapping[str, Any]) -> str:
     except (DecodingError, UnicodeDecodeError, OverflowError):
         return ""
     return clean(text, MAX_SYMBOL)
+
+
+def _decimals(read: Mapping[str, Any]) -> int | None:
+    """How many decimals a token says its unit has (ERC-20); None for a token that does not say."""
+    returned = hex_bytes(read.get("returnData")) if read.get("status") == "0x1" else b""
+    decimals = int.from_bytes(returned, "big")
+    return decimals if len(returned) == 32 and decimals <= MAX_DECIMALS else None

@@ -21,12 +21,14 @@ _REFUSALS: Final = (
 class BalanceChange:
     """One holder's change in one currency, in its smallest unit; `token` is None for the native coin.
 
-    The transaction's own fee is not in it.
+    `decimals` of it make a whole coin or token; None where the token does not say. The transaction's own fee is not
+    in it.
     """
 
     address: bytes
     token: bytes | None
     token_symbol: str
+    decimals: int | None
     before: int
     after: int
     change: int

@@ -42,9 +42,14 @@ def parse_wei(text: str) -> int:
 
 def format_ether(wei: int) -> str:
     """Shortest exact decimal text of an amount in wei: 1500000000000000000 is "1.5"; a debt keeps its sign."""
-    whole, fraction = divmod(abs(wei), ETHER)
-    places = f"{fraction:0{DECIMALS}d}".rstrip("0")
-    return f"{'-' if wei < 0 else ''}{whole}{'.' if places else ''}{places}"
+    return format_units(wei, DECIMALS)
+
+
+def format_units(amount: int, decimals: int) -> str:
+    """The same of an amount of which 10**decimals make a whole."""
+    whole, fraction = divmod(abs(amount), 10**decimals)
+    places = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
+    return f"{'-' if amount < 0 else ''}{whole}{'.' if places else ''}{places}"
 
 
 def _bounded(wei: int) -> int:

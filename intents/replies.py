@@ -71,7 +71,10 @@ class SignedReply(Reply):
 
 
 class BalanceChangeReply(Reply):
-    """One holder's change in one currency, in its smallest unit as text; `token` is `native` or a contract."""
+    """One holder's change in one currency, in whole coins or tokens; `token` is `native` or a contract.
+
+    With `?include=raw` the same in the smallest unit.
+    """
 
     address: str
     token: str
@@ -79,6 +82,9 @@ class BalanceChangeReply(Reply):
     before: str
     after: str
     change: str
+    before_raw: str | None = None
+    after_raw: str | None = None
+    change_raw: str | None = None
 
 
 class SimulationReply(Reply):

@@ -78,6 +78,14 @@ async def shown_of(include_signed_tx: str | None = None, include: str | None = N
     return Shown(include_signed_tx in ("true", "1"), wanted)
 
 
+async def raw_wanted(include: str | None = None) -> bool:
+    """Whether `?include=raw` asks a simulation for amounts in the smallest unit too."""
+    if include not in (None, "", "raw"):
+        raise bad_request("include: only raw can be asked for here", include="unknown")
+    return include == "raw"
+
+
+RawDep = Annotated[bool, Depends(raw_wanted)]
 AgentDep = Annotated[Caller, Depends(itself)]
 ReaderDep = Annotated[Caller, Depends(reader)]
 ShownDep = Annotated[Shown, Depends(shown_of)]
@@ -116,19 +124,23 @@ async def sign_transaction(
 
 
 @router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}})
-async def simulate_transaction(body: TransactionRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
+async def simulate_transaction(
+    body: TransactionRequest, caller: AgentDep, context: ContextDep, raw: RawDep
+) -> dict[str, Any]:
     """Say what a transaction would do, under the same guardrails; nothing is signed."""
     async with context.database.statements() as connection:
         draft = await draft_of(connection, body)
-    return await simulate_one(context, caller, draft)
+    return await simulate_one(context, caller, draft, raw=raw)
 
 
 @router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}})
-async def simulate_transactions(body: BundleRequest, caller: AgentDep, context: ContextDep) -> dict[str, Any]:
+async def simulate_transactions(
+    body: BundleRequest, caller: AgentDep, context: ContextDep, raw: RawDep
+) -> dict[str, Any]:
     """Say what several transactions would do, each on the state the one before left."""
     async with context.database.statements() as connection:
         drafts = [await draft_of(connection, each) for each in body.transactions]
-    return await simulate_bundle(context, caller, drafts)
+    return await simulate_bundle(context, caller, drafts, raw=raw)
 
 
 @router.get("", response_model=None, responses={200: {"model": TransactionListReply}})

@@ -9,6 +9,7 @@ from chains import simulate as chain
 from chains.addresses import format_address
 from chains.fees import choose_fees
 from chains.quote import quote
+from chains.units import format_units
 from intents import refuse
 from intents.draft import Draft
 from intents.prepare import TRANSFER_GAS, Background, Denial, call_of, check, fee_cap, prepare, read_background
@@ -20,7 +21,7 @@ from vault.context import Context
 from vault.errors import bad_request
 
 
-async def simulate_one(context: Context, caller: Caller, draft: Draft) -> dict[str, Any]:
+async def simulate_one(context: Context, caller: Caller, draft: Draft, *, raw: bool = False) -> dict[str, Any]:
     """The contract's SimulationResponse for one draft; a revert is an answer (200), a guardrail a 403."""
     try:
         prepared = await prepare(context, caller, draft, simulate_always=True)
@@ -29,10 +30,12 @@ async def simulate_one(context: Context, caller: Caller, draft: Draft) -> dict[s
         raise
     assert prepared.simulation is not None
     await _audit(context, caller, [draft], [prepared.simulation])
-    return response(prepared.simulation)
+    return response(prepared.simulation, raw=raw)
 
 
-async def simulate_bundle(context: Context, caller: Caller, drafts: list[Draft]) -> dict[str, Any]:
+async def simulate_bundle(
+    context: Context, caller: Caller, drafts: list[Draft], *, raw: bool = False
+) -> dict[str, Any]:
     """Every draft on the state the one before left; the daily limit counts the bundle's values together."""
     if len({draft.chain.chain_id for draft in drafts}) > 1:
         raise bad_request("transactions: a bundle runs on one chain; all must name the same.")
@@ -59,7 +62,7 @@ async def simulate_bundle(context: Context, caller: Caller, drafts: list[Draft])
         gas = draft.gas_limit or (chain.recommended_gas(result) if succeeded else TRANSFER_GAS)
         await _check(context, caller, draft, background, gas_cost_wei=gas * cap)
     await _audit(context, caller, drafts, results)
-    return {"simulations": [response(result) for result in results]}
+    return {"simulations": [response(result, raw=raw) for result in results]}
 
 
 async def _check(context: Context, caller: Caller, draft: Draft, found: Background, gas_cost_wei: int) -> None:
@@ -88,23 +91,13 @@ async def _audit(
             )
 
 
-def response(result: chain.SimulationResult) -> dict[str, Any]:
+def response(result: chain.SimulationResult, *, raw: bool = False) -> dict[str, Any]:
     """The contract's SimulationResponse: `balance_changes` is always an array, amounts are text."""
     body = {
         "simulation_id": str(uuid4()),
         "status": result.status,
         "gas_used": result.gas_used,
-        "balance_changes": [
-            {
-                "address": format_address(change.address),
-                "token": "native" if change.token is None else format_address(change.token),
-                "token_symbol": change.token_symbol,
-                "before": str(change.before),
-                "after": str(change.after),
-                "change": str(change.change),
-            }
-            for change in result.balance_changes
-        ],
+        "balance_changes": [change_of(change, raw=raw) for change in result.balance_changes],
         "error": result.error,
         "error_code": result.error_code,
         "error_human_readable": result.revert_reason or result.error,
@@ -112,3 +105,18 @@ def response(result: chain.SimulationResult) -> dict[str, Any]:
         "simulated_at": timestamp(datetime.now(UTC)),
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def change_of(change: chain.BalanceChange, *, raw: bool) -> dict[str, str]:
+    """One holder's change: whole coins or tokens, as clients show them next to the symbol; `raw` adds the integers.
+
+    A token that does not say how many decimals it has is counted in its smallest unit.
+    """
+    amounts = {"before": change.before, "after": change.after, "change": change.change}
+    body = {
+        "address": format_address(change.address),
+        "token": "native" if change.token is None else format_address(change.token),
+        "token_symbol": change.token_symbol,
+        **{name: format_units(amount, change.decimals or 0) for name, amount in amounts.items()},
+    }
+    return body | {f"{name}_raw": str(amount) for name, amount in amounts.items()} if raw else body

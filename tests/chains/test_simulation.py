@@ -22,11 +22,15 @@ def block(*calls: dict[str, Any]) -> dict[str, Any]:
     return {"gasLimit": "0x1c9c380", "calls": list(calls)}
 
 
-def answer(symbol: dict[str, Any], result: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def answer(
+    symbol: dict[str, Any], result: dict[str, Any] | None = None, decimals: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     return [
         block(returned(words(10, 20)), returned(words(30))),
         block(result or returned(b"")),
-        block(returned(words(5, 25)), returned(words(31)), symbol),
+        block(
+            returned(words(5, 25)), returned(words(31)), symbol, returned(words(6)) if decimals is None else decimals
+        ),
     ]
 
 
@@ -45,7 +49,7 @@ def test_a_call_without_prices_so_that_its_fee_changes_no_balance() -> None:
 
 def test_every_transaction_has_a_block_of_its_own() -> None:
     blocks = Plan([Call(A, B, 1, b"")] * 2, [CALL, CALL], [PAIRS, PAIRS]).params()[0]["blockStateCalls"]
-    assert [len(each["calls"]) for each in blocks] == [1, 1, 2, 1, 3, 2, 1, 3]
+    assert [len(each["calls"]) for each in blocks] == [1, 1, 2, 1, 4, 2, 1, 4]
     assert list(blocks[0]["stateOverrides"]) == [f"0x{READER.hex()}"]
     assert all("stateOverrides" not in each for each in blocks[1:])
 
@@ -57,6 +61,24 @@ def test_read() -> None:
     assert ran.before == {(A, None): 10, (B, None): 20, (A, TOKEN): 30}
     assert ran.after == {(A, None): 5, (B, None): 25, (A, TOKEN): 31}
     assert ran.symbols == {TOKEN: "TST"}
+    assert ran.decimals == {TOKEN: 6}
+
+
+@pytest.mark.parametrize(
+    ("decimals", "number"),
+    [
+        (returned(words(0)), 0),
+        (returned(words(77)), 77),
+        (returned(words(78)), None),
+        (returned(words(2**255)), None),
+        (returned(b""), None),
+        (returned(words(6), status="0x0"), None),
+        ({}, None),
+    ],
+)
+def test_a_tokens_decimals_may_be_missing_or_absurd(decimals: dict[str, Any], number: int | None) -> None:
+    (ran,) = PLAN.read(answer(returned(b""), decimals=decimals))
+    assert ran.decimals == {TOKEN: number}
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,9 @@ async def test_native_changes_of_both_sides(world: World) -> None:
     assert body["status"] == "success"
     assert body["gas_used"] == 21_000
     changes = {each["address"]: each for each in body["balance_changes"]}
-    assert int(changes[to]["change"]) == 15 * ETHER // 10
-    assert int(changes[wallet.address]["change"]) == -15 * ETHER // 10
-    assert int(changes[to]["before"]) == 0
-    assert int(changes[wallet.address]["after"]) == 1_000 * ETHER - 15 * ETHER // 10
+    # whole coins, as clients show them next to the symbol
+    assert (changes[to]["before"], changes[to]["change"], changes[to]["token_symbol"]) == ("0", "1.5", "ETH")
+    assert (changes[wallet.address]["change"], changes[wallet.address]["after"]) == ("-1.5", "998.5")
     assert await world.chain.nonce(wallet.address, "pending") == 0
 
 
@@ -34,13 +33,13 @@ async def test_token_changes_and_a_bundle_on_one_state(world: World, instance: R
     wallet = await world.wallet()
     agent = await world.agent()
     friend = address()
-    mint = {"data": call("mint(address,uint256)", ["address", "uint256"], [wallet.address, 100])}
-    give = {"data": call("transfer(address,uint256)", ["address", "uint256"], [friend, 40])}
+    mint = {"data": call("mint(address,uint256)", ["address", "uint256"], [wallet.address, 10**18])}
+    give = {"data": call("transfer(address,uint256)", ["address", "uint256"], [friend, 4 * 10**17])}
 
     alone = await agent.simulate(wallet, token, **give)
     assert alone.json()["status"] == "reverted", alone.text
     bundle = await agent.post(
-        "/simulate-bundle",
+        "/simulate-bundle?include=raw",
         {
             "transactions": [
                 {"to": token, "value": "0", "chain": "anvil", "signing_key_path": wallet.path} | each
@@ -52,7 +51,10 @@ async def test_token_changes_and_a_bundle_on_one_state(world: World, instance: R
     results = bundle.json()["simulations"]
     assert [each["status"] for each in results] == ["success", "success", "success", "reverted"]
     received = next(each for each in results[2]["balance_changes"] if each["address"] == friend)
-    assert (received["before"], received["after"], received["change"]) == ("40", "80", "40")
+    assert (received["before"], received["after"], received["change"]) == ("0.4", "0.8", "0.4")
+    assert [received[f"{name}_raw"] for name in ("before", "after", "change")] == [
+        str(tenths * 10**17) for tenths in (4, 8, 4)
+    ]
     assert received["token"].lower() == token.lower()
 
 

@@ -102,6 +102,7 @@ async def _sign_and_write(
         key.address,
         requested=draft.nonce,
         tracked=tracked,
+        was_tracked=prepared.tracked,
         pending=prepared.quote.pending_nonce,
         mined=prepared.quote.mined_nonce,
     )

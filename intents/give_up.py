@@ -19,12 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chains.build import build
 from chains.chain import Chain
 from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
+from chains.nonces import Counts
 from chains.quote import quote
 from chains.transactions import Transaction, decode_signed, max_gas_cost
 from guardrails.approval import approve_filler
 from intents import models, read, view, wallets
 from intents.broadcast import outcome_of, record_sent
 from intents.commit import APPROVAL_TTL
+from intents.counts import path_of, within_reach
 from intents.engine import Engine
 from intents.status import IN_FLIGHT, Status
 from vault.audit.write import write_for
@@ -76,7 +78,15 @@ async def give_up(
         raise not_found("The chain of this transaction is no longer known")
     client = context.chains.for_chain(chain)
     address = bytes(row["wallet_address"])
-    filler = filler_for(outbid.original, address, fees_for(outbid, (await quote(client, address)).fee_quote))
+    now = await quote(client, address)
+    said = Counts(now.mined_nonce, now.pending_nonce)
+    if not await within_reach(context, client, chain, address, row["nonce"], said):
+        raise conflict(
+            f"This transaction cannot be given up: its nonce {row['nonce']} is far above the {said.mined} that"
+            f" {chain.name} has mined, so no filler there would be. An owner or admin of the organisation can"
+            f" resynchronise the wallet (POST {path_of(chain, address)}/resync)."
+        )
+    filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote))
     within_ceiling(chain, filler)
     async with engine.queue.turn(chain.chain_id, address):
         async with context.database.begin() as connection:

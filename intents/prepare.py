@@ -15,7 +15,8 @@ from guardrails.decide import decide
 from guardrails.facts import Facts
 from guardrails.limits import Limits
 from guardrails.outcome import Allowed, Denied
-from intents import budget, grounds, prior
+from intents import budget, grounds, prior, wallets
+from intents.counts import believed
 from intents.draft import Draft
 from intents.grounds import Grounds
 from intents.prior import Prior
@@ -36,6 +37,8 @@ class Prepared:
     key: SigningKey
     client: ChainClient
     quote: Quote
+    # the wallet's next nonce when the quote's counts were believed
+    tracked: int
     fees: LegacyFees | DynamicFees
     gas_limit: int
     simulation: SimulationResult | None
@@ -61,6 +64,7 @@ class Background:
     grounds: Grounds
     spent_wei: int
     prior: tuple[Prior, ...]
+    known: wallets.Known
     simulation_required: bool
 
 
@@ -75,7 +79,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     # what can be decided without the chain is decided before asking it
     check(draft, limits, found.spent_wei, gas_cost_wei=0)
     client = context.chains.for_chain(draft.chain)
-    now = await quote(client, key.address)
+    now = await believed(context, client, draft.chain, key.address, found.known, await quote(client, key.address))
     fees = choose_fees(draft.fees, now.fee_quote)
     check(draft, limits, found.spent_wei, (draft.gas_limit or TRANSFER_GAS) * fee_cap(fees))
 
@@ -91,6 +95,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
         key=key,
         client=client,
         quote=now,
+        tracked=found.known.tracked,
         fees=fees,
         gas_limit=gas_limit,
         simulation=simulation,
@@ -101,10 +106,13 @@ async def read_background(context: Context, caller: Caller, draft: Draft) -> Bac
     """Everything from the database that preparing takes, in one go."""
     async with context.database.statements() as connection:
         found = await grounds.read(connection, caller, draft, binding=False)
+        before = await prior.in_flight_calls(connection, draft.chain.chain_id, found.key.address)
+        tracked = await wallets.read(connection, draft.chain.chain_id, found.key.address)
         return Background(
             grounds=found,
             spent_wei=await budget.read(connection, caller.id),
-            prior=await prior.in_flight_calls(connection, draft.chain.chain_id, found.key.address),
+            prior=before,
+            known=wallets.Known(tracked, tuple(each.nonce for each in before)),
             simulation_required=await get_setting(connection, REQUIRE_SIMULATION) != "false",
         )
 

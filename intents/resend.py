@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from chains.nonces import SLACK
 from chains.rpc import ChainClient, SendOutcome
 from intents import broadcast
 from intents.entries import Entry
@@ -45,9 +46,15 @@ async def _lost(client: ChainClient, attempts: list[Any]) -> set[UUID]:
 
 async def _name_hole(context: Context, entry: Entry, mined_nonce: int) -> None:
     # No transaction of ours has that nonce: one that came from elsewhere was counted as pending and is gone
-    message = (
-        f"Waiting: nonce {mined_nonce} comes first, and no transaction here has it."
-        f" A submission with nonce {mined_nonce} fills the hole."
-    )
+    if entry.nonce - mined_nonce > SLACK:
+        message = (
+            f"Waiting: {entry.nonce - mined_nonce} nonces from {mined_nonce} on come first, and no transaction here"
+            " has them. An owner or admin of the organisation can resynchronise the wallet."
+        )
+    else:
+        message = (
+            f"Waiting: nonce {mined_nonce} comes first, and no transaction here has it."
+            f" A submission with nonce {mined_nonce} fills the hole."
+        )
     async with context.database.statements() as connection:
         await connection.execute(_NAME_HOLE, {"id": entry.id, "message": message})

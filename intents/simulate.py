@@ -11,6 +11,7 @@ from chains.fees import choose_fees
 from chains.quote import quote
 from chains.units import format_units
 from intents import refuse
+from intents.counts import believed
 from intents.draft import Draft
 from intents.prepare import TRANSFER_GAS, Background, Denial, call_of, check, fee_cap, prepare, read_background
 from intents.prior import unknown_to_node
@@ -48,7 +49,11 @@ async def simulate_bundle(
     for draft, background in zip(drafts, found, strict=True):
         await _check(context, caller, draft, background, gas_cost_wei=0)
     client = context.chains.for_chain(drafts[0].chain)
-    quotes = {each.grounds.key.address: await quote(client, each.grounds.key.address) for each in found}
+    quotes = {
+        address: await believed(context, client, drafts[0].chain, address, each.known, await quote(client, address))
+        for each in found
+        for address in (each.grounds.key.address,)
+    }
     prior_calls = {
         address: unknown_to_node(each.prior, quotes[address].pending_nonce)
         for each in found

@@ -1,7 +1,7 @@
 import pytest
 
 from chains.errors import BadNonce, NonceInFlight, NonceSkips, NonceUsed
-from chains.nonces import check_explicit, next_nonce
+from chains.nonces import Counts, check_explicit, choose, is_believable, is_supported, next_nonce
 
 
 @pytest.mark.parametrize(("tracked", "pending", "expected"), [(0, 0, 0), (5, 3, 5), (3, 5, 5), (4, 4, 4)])
@@ -28,3 +28,63 @@ def test_holes_and_the_next_free_one_may_be_used(nonce: int) -> None:
 def test_refused_with_the_next_free_one_named(nonce: int, occupied: bool, error: type[BadNonce]) -> None:
     with pytest.raises(error, match="next free one is 5"):
         check_explicit(nonce, next_nonce=5, mined=3, occupied=occupied)
+
+
+@pytest.mark.parametrize(
+    ("mined", "pending", "tracked", "right"),
+    [
+        (0, 0, 0, True),
+        (0, 16, 0, True),
+        (0, 17, 0, False),
+        (0, 4_000_000_000, 0, False),
+        # ours in flight count
+        (100, 300, 300, True),
+        (100, 316, 300, True),
+        (100, 317, 300, False),
+        # the mined count is only a word as well
+        (4_000_000_000, 4_000_000_000, 0, False),
+        (17, 17, 0, False),
+        (16, 16, 0, True),
+        # a pool that lags behind its blocks
+        (5, 0, 5, True),
+        (0, 0, 5, True),
+    ],
+)
+def test_believable(mined: int, pending: int, tracked: int, right: bool) -> None:
+    assert is_believable(Counts(mined, pending), tracked) is right
+
+
+LIE, SOUND, LAGGING, OTHER_LIE = Counts(3, 4_000_000_000), Counts(3, 3), Counts(2, 2), Counts(3, 5_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("first", "said", "right"),
+    [
+        (SOUND, [], SOUND),
+        (LIE, [LIE], None),
+        (LIE, [], None),
+        (LIE, [LIE, SOUND], SOUND),
+        (LIE, [LIE, OTHER_LIE, SOUND], SOUND),
+        (LIE, [LIE, SOUND, LAGGING], LAGGING),
+        (LIE, [LIE, OTHER_LIE], None),
+        (LIE, [LIE, LIE], LIE),
+        (LIE, [LIE, LIE, OTHER_LIE], None),
+    ],
+)
+def test_the_lowest_believable_answer_counts(first: Counts, said: list[Counts], right: Counts | None) -> None:
+    assert choose(first, said, tracked=3) == right
+
+
+@pytest.mark.parametrize(
+    ("said", "tracked", "ours", "right"),
+    [
+        (Counts(0, 0), 16, 0, True),
+        (Counts(0, 0), 17, 0, False),
+        (Counts(0, 0), 500, 484, True),
+        (Counts(0, 0), 500, 483, False),
+        (Counts(0, 490), 500, 0, True),
+        (Counts(0, 0), 4_000_000_001, 1, False),
+    ],
+)
+def test_a_tracker_far_above_the_chain(said: Counts, tracked: int, ours: int, right: bool) -> None:
+    assert is_supported(said, tracked, ours) is right

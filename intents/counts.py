@@ -1,0 +1,127 @@
+"""An account's counts as they may be gone by: one node's word alone never moves a wallet's nonces far.
+
+A count is held against our own tracker; what is doubted is asked of every endpoint of the chain.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from chains.chain import Chain
+from chains.errors import RpcError
+from chains.hexdata import format_data
+from chains.nonce_user import user_of_nonce
+from chains.nonces import SLACK, Counts, all_the_same, choose, is_believable, is_supported
+from chains.quantities import COUNT_BITS, quantity
+from chains.quote import Quote
+from chains.rpc import ChainClient
+from intents import wallets
+from intents.wallets import Known
+from vault.context import Context
+from vault.errors import Problem, unavailable
+
+log = logging.getLogger(__name__)
+
+
+async def believed(
+    context: Context, client: ChainClient, chain: Chain, address: bytes, known: Known, quoted: Quote
+) -> Quote:
+    """`quoted` with counts that may be gone by; Problem 503 where nobody's word is believable.
+
+    No lock is held: what is decided here is checked against the locked tracker again.
+    """
+    said = Counts(quoted.mined_nonce, quoted.pending_nonce)
+    if not is_believable(said, known.tracked):
+        said = await _doubted(client, chain, address, known.tracked, said)
+    near = is_supported(said, known.tracked, known.in_flight_from(said.mined))
+    if not near and not await within_reach(context, client, chain, address, known.tracked, said):
+        raise _gap(chain, address, known.tracked, said)
+    return replace(quoted, mined_nonce=said.mined, pending_nonce=said.next)
+
+
+async def ask_all(client: ChainClient, address: bytes) -> list[Counts]:
+    """What every endpoint says that answers now, in their order."""
+    answers = await asyncio.gather(*(_ask(each, address) for each in client.each()))
+    return [counts for counts in answers if counts is not None]
+
+
+async def _ask(client: ChainClient, address: bytes) -> Counts | None:
+    account = format_data(address)
+    try:
+        mined, pending = await client.batch(
+            [
+                ("eth_getTransactionCount", [account, "latest"]),
+                ("eth_getTransactionCount", [account, "pending"]),
+            ]
+        )
+        return Counts(quantity(mined, COUNT_BITS), quantity(pending, COUNT_BITS))
+    except RpcError as error:
+        log.info("an endpoint does not say an account's counts: %s", error)
+        return None
+
+
+async def _doubted(client: ChainClient, chain: Chain, address: bytes, tracked: int, first: Counts) -> Counts:
+    """What may be gone by although the first word was beyond belief."""
+    said = await ask_all(client, address) if len(client.each()) > 1 else [first]
+    base = tracked
+    lowest = min((each.mined for each in said), default=0)
+    # A key that is used elsewhere too, or was before it came here: all say so, or the chain shows who used the nonce
+    if lowest > tracked + SLACK and (
+        all_the_same([each.mined for each in said]) or await _is_used(client, address, lowest - 1)
+    ):
+        base = lowest
+    chosen = choose(first, said, base)
+    if chosen is None:
+        log.warning(
+            "chain %s, wallet %s: counts of %s are not believed; the next nonce here is %d",
+            chain.name,
+            format_data(address),
+            [(each.mined, each.pending) for each in said] or "nobody",
+            tracked,
+        )
+        raise unavailable(
+            f"The nonce count that {chain.name} names for this wallet is not believable: {first.mined} mined and"
+            f" {first.next} with what is pending, where {tracked} is the next nonce here, and no other endpoint"
+            " names a believable one. Nothing was signed. If the count is right, an owner or admin of the"
+            f" organisation may resynchronise the wallet (POST {path_of(chain, address)}/resync)."
+        )
+    return chosen
+
+
+async def _is_used(client: ChainClient, address: bytes, nonce: int) -> bool:
+    """Does the chain hold the transaction that used `nonce`? A count alone can be said by anybody."""
+    try:
+        latest = quantity(await client.call("eth_blockNumber", []), COUNT_BITS)
+        return await user_of_nonce(client, address, nonce, latest) is not None
+    except RpcError:
+        return False
+
+
+async def within_reach(
+    context: Context, client: ChainClient, chain: Chain, address: bytes, nonce: int, first: Counts
+) -> bool:
+    """Can a transaction with `nonce` be mined once ours before it are, by `first` or any other endpoint's word?"""
+    for others in (False, True):
+        said = await ask_all(client, address) if others else [first]
+        async with context.database.statements() as connection:
+            for each in said:
+                ours = await wallets.occupied(connection, chain.chain_id, address, each.mined, nonce)
+                if is_supported(each, nonce, ours):
+                    return True
+        if len(client.each()) == 1:
+            break
+    return False
+
+
+def _gap(chain: Chain, address: bytes, tracked: int, said: Counts) -> Problem:
+    return unavailable(
+        f"The next nonce of this wallet is {tracked} here, but {chain.name} has mined {said.mined} and knows of"
+        f" {said.next}: nothing signed there could be mined, so nothing was signed. An owner or admin of the"
+        f" organisation can resynchronise the wallet (POST {path_of(chain, address)}/resync).",
+        retry_after_s=60,
+    )
+
+
+def path_of(chain: Chain, address: bytes) -> str:
+    """Where people see to this wallet."""
+    return f"/v1/wallets/{chain.name}/{format_data(address)}"

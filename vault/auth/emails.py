@@ -13,8 +13,12 @@ _FORM = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABE
 
 
 def normalise(address: str) -> str:
-    """The form an address is stored and looked up in: trimmed and lower-case."""
-    return address.strip().lower()
+    """The form an address is stored and looked up in: trimmed and lower-case.
+
+    Only ASCII is lowered: the Kelvin sign would become a "k", and somebody else's mailbox this one.
+    """
+    trimmed = address.strip()
+    return trimmed.lower() if trimmed.isascii() else trimmed
 
 
 def parse_email(address: str) -> str:

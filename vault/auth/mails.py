@@ -71,6 +71,18 @@ If that was not you, set a new one at {public_url}/forgot-password and check you
     )
 
 
+def google_linked(public_url: str) -> Mail:
+    """To whoever's account a Google account opens from now on."""
+    return Mail(
+        "A Google account opens your Talon account",
+        f"""The Google account of this address was linked to your Talon account just now and logs in from now on.
+
+If that was not you, log in at {public_url} with your password, take it back (DELETE /v1/auth/google/link),
+change your password, and see who else reads this mailbox.
+""",
+    )
+
+
 def api_key_created(public_url: str, name: str) -> Mail:
     """To whoever got a new personal API key."""
     return Mail(

@@ -19,7 +19,17 @@ def test_one_spelling_per_address(given: str, stored: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "ada", "ada@", "@example.com", "a b@example.com", "a@b@c.com", "a" * 300 + "@x.com"]
+    "given",
+    [
+        "",
+        "ada",
+        "\u212aate@example.com",
+        "ada@",
+        "@example.com",
+        "a b@example.com",
+        "a@b@c.com",
+        "a" * 300 + "@x.com",
+    ],
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(Problem) as refused:

@@ -17,7 +17,7 @@ RESEND_AFTER_S = 10
 MAX_ROWS = 200
 
 _COLUMNS = """
-    SELECT t.id, t.agent_id, t.nonce, t.status, t.given_up_at, t.block_number, t.block_hash,
+    SELECT t.id, t.agent_id, t.nonce, t.status, t.given_up_at, t.block_number, t.block_hash, t.succeeded,
            a.id AS attempt_id, a.kind, a.raw, a.tx_hash,
            a.sent_at IS NOT NULL AS sent,
            COALESCE(a.tried_at < clock_timestamp() - make_interval(secs => :hands_off_s), true) AS ours,
@@ -51,6 +51,7 @@ class Entry:
     status: Status
     block_number: int | None
     block_hash: bytes | None
+    succeeded: bool | None
     attempts: tuple[Any, ...]
 
     @property
@@ -94,6 +95,7 @@ async def _read(database: Database, query: Any, chain_id: int, address: bytes, m
             status=Status(first.status),
             block_number=first.block_number,
             block_hash=None if first.block_hash is None else bytes(first.block_hash),
+            succeeded=first.succeeded,
             attempts=tuple(attempts),
         )
         for first, *rest in grouped.values()

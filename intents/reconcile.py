@@ -11,10 +11,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from chains.chain import Chain
 from chains.defaults import ANVIL
-from chains.errors import RpcError, RpcUnavailable, WrongChain
+from chains.errors import RpcError, RpcUnavailable, Unreadable, WrongChain
+from chains.rpc import ChainClient
 from intents import entries, settle
 from intents.follow import follow, gone
-from intents.head import head
+from intents.head import Head, head
 from intents.resend import resend
 from vault.context import Context
 from vault.networks.service import load_chain
@@ -53,7 +54,8 @@ async def reconcile(context: Context) -> int:
             await reconcile_wallet(context, chain, bytes(address))
         except (RpcUnavailable, WrongChain) as error:
             log.warning("chain %s: %s", chain.name, error)
-            unreachable.add(chain_id)
+            if not isinstance(error, Unreadable):
+                unreachable.add(chain_id)
         except RpcError as error:
             log.warning("chain %s, wallet 0x%s: %s", chain.name, bytes(address).hex(), error)
         except (OperationalError, InterfaceError):
@@ -64,19 +66,38 @@ async def reconcile(context: Context) -> int:
 
 
 async def reconcile_wallet(context: Context, chain: Chain, address: bytes) -> None:
-    """Bring one wallet's open transactions in line with the chain."""
-    database, chain_id = context.database, chain.chain_id
+    """Bring one wallet's open transactions in line with the chain.
+
+    What was not sent yet is sent whatever became of the rest: no answer about one transaction may hold up another.
+    """
     client = context.chains.for_chain(chain)
     now = await head(client, chain, address)
+    trouble: Exception | None = None
+    try:
+        if now.mined_nonce is not None:
+            await _look(context, chain, client, address, now, now.mined_nonce)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below
+        trouble = error
+    waiting = await entries.waiting(context.database, chain.chain_id, address, now.mined_nonce or 0)
+    await resend(context, client, now.mined_nonce, waiting)
+    if trouble is not None:
+        raise trouble
+
+
+async def _look(
+    context: Context, chain: Chain, client: ChainClient, address: bytes, now: Head, mined_nonce: int
+) -> None:
+    """See what the chain took back, and what became of the nonces that it has used."""
+    database, chain_id = context.database, chain.chain_id
     local = chain_id == ANVIL.chain_id
-    for row in await settle.beyond(database, chain_id, address, now.mined_nonce, with_final=local):
+    for row in await settle.beyond(database, chain_id, address, mined_nonce, with_final=local):
         if await gone(client, chain, row.block_number, bytes(row.block_hash)):
             log.warning("transaction %s: the chain lost its block; sending it again", row.id)
             await settle.unmine(database, row.agent_id, row.id)
     if local:
         # only the local chain loses final blocks (a kill between two saves of its state), fillers' included
-        await settle.reopen_given_up(database, chain_id, address, now.mined_nonce)
-    used = await entries.used(database, chain_id, address, now.mined_nonce)
+        await settle.reopen_given_up(database, chain_id, address, mined_nonce)
+    used = await entries.used(database, chain_id, address, mined_nonce)
     await follow(context, chain, client, address, now, used)
-    waiting = await entries.waiting(database, chain_id, address, now.mined_nonce)
-    await resend(context, client, now.mined_nonce, waiting)

@@ -9,13 +9,13 @@ from vault.schemas import Reply, Timestamp
 
 
 class ReceiptReply(Reply):
-    """What the chain made of a transaction; gas prices in wei as text."""
+    """What the chain made of a transaction; gas prices in wei as text, what no node has said or proven left out."""
 
     block_number: int
     block_hash: str
-    gas_used: int
-    effective_gas_price: str
-    status: Literal["success", "reverted"]
+    gas_used: int | None = None
+    effective_gas_price: str | None = None
+    status: Literal["success", "reverted"] | None = None
     final: bool
 
 

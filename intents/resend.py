@@ -17,9 +17,9 @@ _NAME_HOLE = text("""
 """)
 
 
-async def resend(context: Context, client: ChainClient, mined_nonce: int, entries: list[Entry]) -> None:
-    """The worker's half of broadcasting: stored bytes only, from the chain's nonce upwards."""
-    if entries and entries[0].nonce > mined_nonce:
+async def resend(context: Context, client: ChainClient, mined_nonce: int | None, entries: list[Entry]) -> None:
+    """The worker's half of broadcasting: stored bytes only, from the chain's nonce upwards (None: not known)."""
+    if mined_nonce is not None and entries and entries[0].nonce > mined_nonce:
         await _name_hole(context, entries[0], mined_nonce)
     waiting = [entry.to_send for entry in entries]
     lost = await _lost(client, [each for each in waiting if each.sent and each.stale])

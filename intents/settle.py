@@ -3,7 +3,7 @@
 Every change is conditional on the states it may start from, and moves the ledger in the same transaction.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +18,8 @@ _MINED = text("""
     UPDATE transactions SET block_number = :block_number, block_hash = :block_hash, block_at = :block_at,
            gas_used = :gas_used, effective_gas_price = :effective_gas_price, succeeded = :succeeded,
            status = CASE WHEN status = 'sign_only' THEN status ELSE 'mined' END,
-           error_message = CASE WHEN :succeeded THEN NULL
-                                ELSE 'The transaction was mined but its execution reverted on chain.' END
+           error_message = CASE WHEN CAST(:succeeded AS boolean) IS FALSE
+                                THEN 'The transaction was mined but its execution reverted on chain.' END
     WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
 """)
 
@@ -73,8 +73,8 @@ def _from(target: Status) -> list[str]:
     return [status.value for status in (*FROM[target], Status.SIGN_ONLY)]
 
 
-async def mined(database: Database, transaction_id: UUID, receipt: Receipt, block_at: datetime) -> None:
-    """In a block: its value counts for 24 h from the later of reservation and block."""
+async def mined(database: Database, transaction_id: UUID, receipt: Receipt, block_at: datetime | None) -> None:
+    """In a block: its value counts for 24 h from the later of reservation and block, or from now if unknown."""
     async with database.begin() as connection:
         changed = await connection.execute(
             _MINED,
@@ -90,7 +90,7 @@ async def mined(database: Database, transaction_id: UUID, receipt: Receipt, bloc
             },
         )
         if changed.rowcount:
-            await budget.settle(connection, transaction_id, block_at)
+            await budget.settle(connection, transaction_id, block_at or datetime.now(UTC))
 
 
 async def final(database: Database, transaction_id: UUID) -> None:

@@ -49,17 +49,21 @@ def transaction(
 
 
 def receipt(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the chain made of it: block, gas, price paid, and whether the call succeeded; None until mined."""
+    """What the chain made of it: block, gas, price paid, and whether the call succeeded; None until mined.
+
+    What no node has said or proven is left out.
+    """
     if row["block_number"] is None:
         return None
-    return {
+    body = {
         "block_number": row["block_number"],
         "block_hash": hex_of(row["block_hash"]),
         "gas_used": row["gas_used"],
         "effective_gas_price": text_of(row["effective_gas_price"]),
-        "status": "success" if row["succeeded"] else "reverted",
+        "status": {True: "success", False: "reverted"}.get(row["succeeded"]),
         "final": row["final_at"] is not None,
     }
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def sign_only(row: Mapping[str, Any], signed_tx: bytes) -> dict[str, Any]:

@@ -8,6 +8,8 @@ A new oddity is one line in the table of the scene in which it shows; the tests 
     ASKED      a submission meets it: HTTP status, and words that the `detail` or `error_message` holds
     FOLLOWED   a transaction that was submitted meets it: what its receipt shows (None: left out)
 
+    RECEIPTS   receipts and blocks that leave something out: which fields stay unknown; all others are the chain's
+
 A row's faults are by method, `EVERY` for all; `batches` is how lists of calls are treated.
 """
 
@@ -106,4 +108,44 @@ ASKED: Final[dict[str, Row]] = {
 
 FOLLOWED: Final[dict[str, Row]] = {
     "sound": Row({}, right={"status": "success"}),
+}
+
+TRACE: Final = "debug_traceTransaction"
+BLOCK: Final = "eth_getBlockByHash"
+NO_TRACE: Final = {TRACE: Refuse(-32601, "the method debug_traceTransaction does not exist")}
+PRICE: Final = "effectiveGasPrice"
+PRICE_UNKNOWN: Final = ("effective_gas_price",)  # of a transaction with a tip; a legacy one names its price itself
+
+RECEIPTS: Final[dict[str, Row]] = {
+    "no status": Row({RECEIPT: without("status")}, right=()),
+    "status null": Row({RECEIPT: with_fields(status=None)}, right=()),
+    "status of a third kind": Row({RECEIPT: with_fields(status="0x2")}, right=()),
+    "no status, no trace": Row({RECEIPT: without("status"), **NO_TRACE}, right=("status",)),
+    "no status, an empty trace": Row({RECEIPT: without("status"), TRACE: Answer({})}, right=("status",)),
+    "no status, a trace that is null": Row({RECEIPT: without("status"), TRACE: Answer(None)}, right=("status",)),
+    "status null, a trace of somebody else": Row(
+        {RECEIPT: with_fields(status=None), TRACE: Answer({"from": "0x" + "22" * 20, "gasUsed": "0x5208"})},
+        right=("status",),
+    ),
+    "a state root on a chain with base fees": Row(
+        {RECEIPT: with_fields(status=None, root="0x" + "11" * 32), **NO_TRACE}, right=("status",)
+    ),
+    "no price": Row({RECEIPT: without(PRICE)}, right=()),
+    "price null": Row({RECEIPT: with_fields(effectiveGasPrice=None)}, right=()),
+    "price no number": Row({RECEIPT: with_fields(effectiveGasPrice="cheap")}, right=()),
+    "no price, no base fee": Row({RECEIPT: without(PRICE), BLOCK: without("baseFeePerGas")}, right=PRICE_UNKNOWN),
+    "no price, base fee above the cap": Row(
+        {RECEIPT: without(PRICE), BLOCK: with_fields(baseFeePerGas=hex(10**30))}, right=PRICE_UNKNOWN
+    ),
+    "gas null": Row({RECEIPT: with_fields(gasUsed=None)}, right=("gas_used",)),
+    "price and status null": Row({RECEIPT: with_fields(status=None, effectiveGasPrice=None)}, right=()),
+    "nothing but the block": Row(
+        {RECEIPT: without("status", PRICE, "gasUsed"), BLOCK: Answer("a block"), **NO_TRACE},
+        right=("status", "gas_used", *PRICE_UNKNOWN),
+    ),
+    "a block without a time": Row({BLOCK: without("timestamp")}, right=()),
+    "a block's time null": Row({BLOCK: with_fields(timestamp=None)}, right=()),
+    "a block of the year 292 billion": Row({BLOCK: with_fields(timestamp="0x" + "7f" * 8)}, right=()),
+    "a block of next year": Row({BLOCK: with_fields(timestamp=hex(2**33))}, right=()),
+    "no blocks by hash": Row({BLOCK: Refuse(-32601, "method not found")}, right=()),
 }

@@ -30,7 +30,8 @@ def parse_ether(text: str) -> int:
     if match is None:
         raise BadAmount("not an amount: expected plain decimal digits with at most 18 after the point, such as 0.25")
     whole, fraction = match.group(1), match.group(2) or ""
-    return _bounded(int(whole) * ETHER + int(fraction.ljust(DECIMALS, "0")))
+    wei = int(whole) * ETHER + int(fraction.ljust(DECIMALS, "0"))
+    return _bounded(wei, "; it is given in whole native coins (0.5 is half a coin), not in wei")
 
 
 def parse_wei(text: str) -> int:
@@ -52,7 +53,7 @@ def format_units(amount: int, decimals: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' if places else ''}{places}"
 
 
-def _bounded(wei: int) -> int:
+def _bounded(wei: int, hint: str = "") -> int:
     if wei > MAX_UINT256:
-        raise BadAmount("too large: an amount must be below 2**256 wei")
+        raise BadAmount(f"too large: an amount must be below 2**256 wei{hint}")
     return wei

@@ -27,7 +27,13 @@ class Grounds:
 
 
 async def read(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Grounds:
-    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says.
+    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says."""
+    limits = await read_limits(connection, caller, draft, binding=binding)
+    return Grounds(await find_signing_key(connection, caller, draft.signing_key_path), limits)
+
+
+async def read_limits(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Limits:
+    """The limits alone: what they forbid is forbidden whether a key lies there or not.
 
     `binding` is for the last time, under the locks: the agent's row is then share-locked to the end of the
     transaction, so that a human's change either comes before the signature or waits for it, and the chain is
@@ -39,9 +45,7 @@ async def read(connection: AsyncConnection, caller: Caller, draft: Draft, *, bin
     if not guardrails.intents_api_enabled:
         raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
     chain = await resolve_chain(connection, draft.chain.chain_id) if binding else draft.chain
-    limits = await limits_of(connection, guardrails, chain)
-    key = await find_signing_key(connection, caller, draft.signing_key_path)
-    return Grounds(key, limits)
+    return await limits_of(connection, guardrails, chain)
 
 
 async def limits_of(connection: AsyncConnection, guardrails: AgentGuardrails, chain: Chain) -> Limits:

@@ -24,7 +24,7 @@ from vault.admin.settings import REQUIRE_SIMULATION, get_setting
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import Problem, unprocessable
-from vault.secrets.signing_key import SigningKey
+from vault.secrets.signing_key import SigningKey, find_signing_key
 
 TRANSFER_GAS = 21_000
 
@@ -76,8 +76,6 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     """
     found = await read_background(context, caller, draft)
     key, limits = found.grounds.key, found.grounds.limits
-    # what can be decided without the chain is decided before asking it
-    check(draft, limits, found.spent_wei, gas_cost_wei=0)
     client = context.chains.for_chain(draft.chain)
     now = await believed(context, client, draft.chain, key.address, found.known, await quote(client, key.address))
     fees = choose_fees(draft.fees, now.fee_quote)
@@ -102,15 +100,21 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     )
 
 
-async def read_background(context: Context, caller: Caller, draft: Draft) -> Background:
-    """Everything from the database that preparing takes, in one go."""
+async def read_background(context: Context, caller: Caller, draft: Draft, before_wei: int = 0) -> Background:
+    """Everything from the database that preparing takes, in one go; `before_wei` is spent before it in a bundle.
+
+    What can be decided without a key and without the chain is decided before either is looked for: Denial.
+    """
     async with context.database.statements() as connection:
-        found = await grounds.read(connection, caller, draft, binding=False)
-        before = await prior.in_flight_calls(connection, draft.chain.chain_id, found.key.address)
-        tracked = await wallets.read(connection, draft.chain.chain_id, found.key.address)
+        limits = await grounds.read_limits(connection, caller, draft, binding=False)
+        spent_wei = await budget.read(connection, caller.id) + before_wei
+        check(draft, limits, spent_wei, gas_cost_wei=0)
+        key = await find_signing_key(connection, caller, draft.signing_key_path)
+        before = await prior.in_flight_calls(connection, draft.chain.chain_id, key.address)
+        tracked = await wallets.read(connection, draft.chain.chain_id, key.address)
         return Background(
-            grounds=found,
-            spent_wei=await budget.read(connection, caller.id),
+            grounds=Grounds(key, limits),
+            spent_wei=spent_wei,
             prior=before,
             known=wallets.Known(tracked, tuple(each.nonce for each in before)),
             simulation_required=await get_setting(connection, REQUIRE_SIMULATION) != "false",

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from chains.addresses import format_address
 from chains.simulate import SimulationResult
+from guardrails.wording import in_coins
 from intents import idempotency, models
 from intents.commit import intent_columns
 from intents.draft import Draft
@@ -47,7 +48,7 @@ async def simulation_failed(
     assert prepared.simulation is not None
     now = datetime.now(UTC)
     columns = intent_columns(caller, prepared, uuid4())
-    reason = reason_of(prepared.simulation)
+    reason = reason_of(prepared.simulation, prepared.draft.value_wei)
     counts.denied("simulation", prepared.simulation.status)
     row: dict[str, Any] = {column.name: None for column in models.Transaction.__table__.columns}
     row |= columns | {
@@ -76,8 +77,7 @@ async def simulation_failed(
     return row
 
 
-def reason_of(simulation: SimulationResult) -> str:
-    """The simulation's failure in one sentence."""
-    if simulation.status == "reverted":
-        return f"Simulation failed: reverted, {simulation.revert_reason}"
-    return f"Simulation failed: {simulation.error or simulation.status}"
+def reason_of(simulation: SimulationResult, value_wei: int) -> str:
+    """The failure of simulating a transaction of `value_wei` in one sentence."""
+    said = f"reverted, {simulation.revert_reason}" if simulation.status == "reverted" else simulation.error
+    return f"Simulation failed: {said or simulation.status}{in_coins(value_wei)}"

@@ -1,6 +1,7 @@
 """Simulate: what would happen, under the same guardrails as a submission, with nothing signed."""
 
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -24,11 +25,8 @@ from vault.errors import bad_request
 
 async def simulate_one(context: Context, caller: Caller, draft: Draft, *, raw: bool = False) -> dict[str, Any]:
     """The contract's SimulationResponse for one draft; a revert is an answer (200), a guardrail a 403."""
-    try:
+    async with _denials_audited(context, caller, draft):
         prepared = await prepare(context, caller, draft, simulate_always=True)
-    except Denial as denial:
-        await refuse.denied(context, caller, draft, denial, "simulate")
-        raise
     assert prepared.simulation is not None
     await _audit(context, caller, [draft], [prepared.simulation])
     return response(prepared.simulation, raw=raw)
@@ -43,11 +41,9 @@ async def simulate_bundle(
     found: list[Background] = []
     before_wei = 0
     for draft in drafts:
-        background = await read_background(context, caller, draft)
-        found.append(replace(background, spent_wei=background.spent_wei + before_wei))
+        async with _denials_audited(context, caller, draft):
+            found.append(await read_background(context, caller, draft, before_wei))
         before_wei += draft.value_wei
-    for draft, background in zip(drafts, found, strict=True):
-        await _check(context, caller, draft, background, gas_cost_wei=0)
     client = context.chains.for_chain(drafts[0].chain)
     quotes = {
         address: await believed(context, client, drafts[0].chain, address, each.known, await quote(client, address))
@@ -65,14 +61,16 @@ async def simulate_bundle(
         cap = fee_cap(choose_fees(draft.fees, quotes[background.grounds.key.address].fee_quote))
         succeeded = result.status == "success"
         gas = draft.gas_limit or (chain.recommended_gas(result) if succeeded else TRANSFER_GAS)
-        await _check(context, caller, draft, background, gas_cost_wei=gas * cap)
+        async with _denials_audited(context, caller, draft):
+            check(draft, background.grounds.limits, background.spent_wei, gas_cost_wei=gas * cap)
     await _audit(context, caller, drafts, results)
     return {"simulations": [response(result, raw=raw) for result in results]}
 
 
-async def _check(context: Context, caller: Caller, draft: Draft, found: Background, gas_cost_wei: int) -> None:
+@asynccontextmanager
+async def _denials_audited(context: Context, caller: Caller, draft: Draft) -> AsyncIterator[None]:
     try:
-        check(draft, found.grounds.limits, found.spent_wei, gas_cost_wei)
+        yield
     except Denial as denial:
         await refuse.denied(context, caller, draft, denial, "simulate")
         raise

@@ -3,7 +3,7 @@
 from guardrails.facts import Facts
 from guardrails.limits import Limits
 from guardrails.outcome import Allowed, Denied, Outcome
-from guardrails.wording import amount
+from guardrails.wording import amount, in_coins
 
 
 def daily_limit(facts: Facts, limits: Limits) -> Outcome:
@@ -18,6 +18,6 @@ def daily_limit(facts: Facts, limits: Limits) -> Outcome:
         actual=actual,
         detail=(
             f"Denied by daily_limit: value {amount(facts.value_wei)} on top of {amount(facts.spent_wei)} counted"
-            f" in the last 24 hours would make {actual}, above tx_daily_limit_eth {limit}"
+            f" in the last 24 hours would make {actual}, above tx_daily_limit_eth {limit}{in_coins(facts.value_wei)}"
         ),
     )

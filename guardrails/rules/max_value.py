@@ -3,7 +3,7 @@
 from guardrails.facts import Facts
 from guardrails.limits import Limits
 from guardrails.outcome import Allowed, Denied, Outcome
-from guardrails.wording import amount
+from guardrails.wording import amount, in_coins
 
 
 def max_value(facts: Facts, limits: Limits) -> Outcome:
@@ -15,5 +15,6 @@ def max_value(facts: Facts, limits: Limits) -> Outcome:
         rule="max_value",
         limit=limit,
         actual=actual,
-        detail=f"Denied by max_value: value {actual} is above the limit per transaction, tx_max_value_eth {limit}",
+        detail=f"Denied by max_value: value {actual} is above the limit per transaction, tx_max_value_eth {limit}"
+        f"{in_coins(facts.value_wei)}",
     )

@@ -40,6 +40,37 @@ async def test_denied_on_every_path(
     assert await world.chain.nonce(wallet.address, "pending") == 0
 
 
+@pytest.mark.parametrize(("name", "limits", "change", "words"), CASES[:4], ids=[case[0] for case in CASES[:4]])
+async def test_what_needs_no_key_is_denied_where_no_key_lies(
+    world: World, name: str, limits: dict[str, Any], change: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    agent = await world.agent(**limits)
+    body = {"to": ALLOWED, "value": "0.1", "chain": "anvil", "signing_key_path": "keys/nothing/here"}
+    for path, sent in (("", body | change), ("/sign", body | change), ("/simulate", body | change)):
+        answer = await agent.post(path, sent)
+        assert answer.status_code == 403, (path, answer.text)
+        assert words[0].lower() in answer.json()["detail"].lower()
+    bundle = await agent.post("/simulate-bundle", {"transactions": [body | change]})
+    assert bundle.status_code == 403
+
+
+WEI_FOR_COINS = "500000000000000000"
+
+
+@pytest.mark.parametrize("limits", [{"tx_max_value_eth": "1"}, {"tx_daily_limit_eth": "1"}, {}])
+async def test_a_refusal_of_an_absurd_amount_says_that_it_is_in_coins(world: World, limits: dict[str, Any]) -> None:
+    wallet, agent = await world.wallet(), await world.agent(**limits)
+    refused = await agent.submit(wallet, address(), WEI_FOR_COINS)
+    assert refused.status_code == (403 if limits else 422), refused.text
+    assert "in whole native coins" in refused.json()["detail"]
+    # one that a person can mean is not lectured
+    refused = await agent.submit(wallet, address(), "1000.5")
+    assert refused.status_code == (403 if limits else 422), refused.text
+    assert "native coins" not in refused.json()["detail"]
+    beyond = await agent.submit(wallet, address(), "9" * 70)
+    assert (beyond.status_code, "in whole native coins" in beyond.json()["detail"]) == (400, True)
+
+
 async def test_an_agent_cannot_change_its_own_guardrails(world: World) -> None:
     agent = await world.agent(tx_max_value_eth="0.5")
     answer = await world.http.patch(f"/v1/agents/{agent.id}", json={"tx_max_value_eth": "100"}, headers=agent.headers)

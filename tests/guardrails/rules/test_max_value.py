@@ -22,13 +22,15 @@ def test_allowed(limit: int | None, value: int) -> None:
     ],
 )
 def test_denied(limit: int, value: int, limit_text: str, value_text: str) -> None:
+    absurd = value >= 10**27
+    hint = "; value is given in whole native coins (0.5 is half a coin), not in wei" if absurd else ""
     assert max_value(facts(value_wei=value), limits(max_value_wei=limit)) == Denied(
         rule="max_value",
         limit=limit_text,
         actual=value_text,
         detail=(
             f"Denied by max_value: value {value_text} is above the limit per transaction,"
-            f" tx_max_value_eth {limit_text}"
+            f" tx_max_value_eth {limit_text}{hint}"
         ),
     )
 

@@ -25,6 +25,7 @@ from vault.admin.schemas import (
 from vault.auth.dependencies import PlatformAdmin, platform_admin
 from vault.context import Context, context_of
 from vault.schemas import PageQuery
+from vault.secrets.confirm import ConfirmNumber, with_word
 
 router = APIRouter(prefix="/v1/admin", tags=["Admin"])
 
@@ -78,10 +79,16 @@ async def list_users(context: ContextDep, page: PageQuery) -> AdminUsersListResp
 
 
 @router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "Cannot be deleted so"}})
-async def delete_user(user_id: UUID, caller: PlatformAdmin, context: ContextDep) -> None:
+async def delete_user(
+    user_id: UUID, caller: PlatformAdmin, context: ContextDep, confirm: ConfirmNumber = None
+) -> None:
     """Close an account at once; an organisation without anybody else is deleted with it."""
-    async with context.database.begin() as connection:
-        await users.delete(connection, caller, user_id)
+
+    async def attempt(cleared: frozenset[bytes]) -> None:
+        async with context.database.begin() as connection:
+            await users.delete(connection, caller, user_id, cleared)
+
+    await with_word(context, confirm, "number", attempt)
 
 
 @router.get("/tiers", dependencies=[Depends(platform_admin)])

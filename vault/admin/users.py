@@ -10,6 +10,7 @@ from vault.auth.caller import Caller
 from vault.auth.close_account import close_account, lock_platform_admins
 from vault.errors import conflict, forbidden
 from vault.schemas import Page
+from vault.secrets.reach import NOTHING
 
 _PAGE = text(
     """
@@ -35,11 +36,16 @@ async def listed(connection: AsyncConnection, page: Page) -> AdminUsersListRespo
     return AdminUsersListResponse(users=users, total=(await connection.execute(_TOTAL)).scalar_one())
 
 
-async def delete(connection: AsyncConnection, caller: Caller, user_id: UUID) -> None:
-    """Close somebody's account; Problem 409 for the caller's own, so that an administrator is always left."""
+async def delete(
+    connection: AsyncConnection, caller: Caller, user_id: UUID, cleared: frozenset[bytes] = NOTHING
+) -> None:
+    """Close somebody's account; Problem 409 for the caller's own, so that an administrator is always left.
+
+    AtRisk where signing keys go along whose addresses are not `cleared`.
+    """
     if user_id == caller.id:
         raise conflict("You cannot delete your own account here; another platform administrator can")
     # two administrators who delete each other: the second finds that it is none any more
     if caller.id not in await lock_platform_admins(connection):
         raise forbidden("Only a platform administrator may do this")
-    await close_account(connection, user_id, actor=caller)
+    await close_account(connection, user_id, actor=caller, cleared=cleared)

@@ -23,16 +23,21 @@ from vault.errors import conflict, not_found
 from vault.orgs import repository as orgs
 from vault.orgs.models import Membership
 from vault.policies.models import Policy
+from vault.secrets.reach import NOTHING, require_cleared
+from vault.secrets.repository import key_addresses_of_org
 from vault.vaults.models import Vault
 
 _DROPPED = (RecoveryCode, SecondFactor, MfaChallenge, DeviceCode, WebSession)
 
 
-async def close_account(connection: AsyncConnection, user_id: UUID, *, actor: Caller) -> None:
+async def close_account(
+    connection: AsyncConnection, user_id: UUID, *, actor: Caller, cleared: frozenset[bytes] = NOTHING
+) -> None:
     """End an account and every credential of it at once; its address is free for somebody to sign up with again.
 
     Who was alone in an organisation takes it along: its agents and vaults are deleted (softly). Problem 404 for an
-    unknown account, 409 for the last owner among other members and for the last platform administrator.
+    unknown account, 409 for the last owner among other members and for the last platform administrator; AtRisk where
+    signing keys go along whose addresses are not `cleared`.
     """
     admins = await lock_platform_admins(connection)
     if admins == [user_id]:
@@ -55,7 +60,7 @@ async def close_account(connection: AsyncConnection, user_id: UUID, *, actor: Ca
     if not await orgs.has_owner(connection, org_id, besides=user_id):
         if await orgs.has_other_member(connection, org_id, besides=user_id):
             raise conflict("This is the organisation's last owner; make somebody else an owner first")
-        details |= await _close_organisation(connection, org_id)
+        details |= await _close_organisation(connection, org_id, cleared)
     await _forget(connection, user_id, person.email)
     await connection.execute(delete(Membership).where(Membership.user_id == user_id))
     await write(
@@ -85,8 +90,13 @@ async def _org_of(connection: AsyncConnection, user_id: UUID) -> UUID | None:
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
-async def _close_organisation(connection: AsyncConnection, org_id: UUID) -> dict[str, Any]:
+async def _close_organisation(connection: AsyncConnection, org_id: UUID, cleared: frozenset[bytes]) -> dict[str, Any]:
     """Nothing goes on acting where nobody is left to stop it."""
+    # no key comes into them from here on
+    live = select(Vault.id).where(Vault.org_id == org_id, Vault.deleted_at.is_(None)).order_by(Vault.id)
+    await connection.execute(live.with_for_update(key_share=True))
+    keys = await key_addresses_of_org(connection, org_id)
+    require_cleared(keys, cleared)
     agents = await connection.execute(
         update(Agent)
         .where(Agent.org_id == org_id, Agent.deleted_at.is_(None))
@@ -97,7 +107,7 @@ async def _close_organisation(connection: AsyncConnection, org_id: UUID) -> dict
         .where(Vault.org_id == org_id, Vault.deleted_at.is_(None))
         .values(deleted_at=func.clock_timestamp())
     )
-    return {"deleted_agents": agents.rowcount, "deleted_vaults": vaults.rowcount}
+    return {"deleted_agents": agents.rowcount, "deleted_vaults": vaults.rowcount, "addresses": len(keys)}
 
 
 async def _forget(connection: AsyncConnection, user_id: UUID, email: str) -> None:

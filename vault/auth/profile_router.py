@@ -11,6 +11,7 @@ from vault.auth.parameters import Ctx
 from vault.auth.profile_schemas import DeleteAccountRequest, ExportReply, UpdateProfileRequest
 from vault.auth.schemas import ProfileReply
 from vault.errors import bad_request
+from vault.secrets.confirm import ConfirmNumber, with_word
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
 
@@ -39,13 +40,19 @@ async def update_me(body: UpdateProfileRequest, caller: WholePerson, context: Ct
     return ProfileReply(**row._asdict())
 
 
-@router.delete("/me", status_code=204)
-async def delete_me(body: DeleteAccountRequest, caller: WholePerson, context: Ctx) -> None:
+@router.delete("/me", status_code=204, responses={409: {"description": "The last owner, or keys that hold coin"}})
+async def delete_me(
+    body: DeleteAccountRequest, caller: WholePerson, context: Ctx, confirm: ConfirmNumber = None
+) -> None:
     """Close the account; every credential ends at once. The last owner of others must pass the role on first."""
     if CONFIRMATION not in (body.confirmation, body.confirm):
         raise bad_request(f'confirmation: must be "{CONFIRMATION}"', confirmation=f'must be "{CONFIRMATION}"')
-    async with context.database.begin() as connection:
-        await close_account(connection, caller.id, actor=caller)
+
+    async def attempt(cleared: frozenset[bytes]) -> None:
+        async with context.database.begin() as connection:
+            await close_account(connection, caller.id, actor=caller, cleared=cleared)
+
+    await with_word(context, confirm, "number", attempt)
 
 
 @router.post("/export-data")

@@ -26,6 +26,12 @@ async def listed(transaction: Transaction, *, enabled_only: bool, page: Page) ->
     return found.mappings().all()
 
 
+async def mainnets(transaction: Transaction, most: int) -> Sequence[Row]:
+    """Enabled chains whose coin is worth something (no testnets), by chain id."""
+    query = select(_TABLE).where(_TABLE.c.deleted_at.is_(None), _TABLE.c.is_enabled, ~_TABLE.c.is_testnet)
+    return (await transaction.execute(query.order_by(_TABLE.c.chain_id).limit(most))).mappings().all()
+
+
 async def by_names_or_ids(transaction: Transaction, names: Sequence[str], chain_ids: Sequence[int]) -> Sequence[Row]:
     """Live chains, enabled or not, that have one of these names (lower case) or numeric ids."""
     wanted = or_(_TABLE.c.name.in_(names), _TABLE.c.chain_id.in_(chain_ids))

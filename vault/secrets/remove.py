@@ -8,22 +8,39 @@ from vault.context import Context
 from vault.errors import conflict, forbidden
 from vault.orgs.tiers import require_room
 from vault.policies.access import load_access
-from vault.secrets import absent, repository
+from vault.secrets import absent, reach, repository
+from vault.secrets.confirm import with_word
 from vault.secrets.paths import check_path
 
 
-async def delete_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:
-    """Delete all versions (softly); a signing key at the path is not found for signing any more."""
+async def delete_secret(
+    context: Context, caller: Caller, vault_id: UUID, path: str, *, confirm: str | None = None
+) -> None:
+    """Delete all versions (softly); a signing key at the path is not found for signing any more.
+
+    403 for an agent where a signing key lies; 409 `confirmation_required` for one that holds coin.
+    """
     check_path(path)
-    async with context.database.begin() as transaction:
-        (await load_access(transaction, caller, vault_id)).require(path, "write")
-        secret_id = await repository.remove(transaction, vault_id, path)
-        # once more: a policy may have been taken back while this waited for another writer
-        (await load_access(transaction, caller, vault_id)).require(path, "write")
-        if secret_id is None:
-            there = await repository.current(transaction, vault_id, path)
-            raise absent.missing(path) if there is None else absent.deleted(path)
-        await write_for(transaction, caller, "secret.delete", "secret", secret_id, vault_id=str(vault_id), path=path)
+
+    async def attempt(cleared: frozenset[bytes]) -> None:
+        async with context.database.begin() as transaction:
+            (await load_access(transaction, caller, vault_id)).require(path, "write")
+            there = await repository.lock(transaction, vault_id, path)
+            # once more: a policy may have been taken back while this waited for another writer
+            (await load_access(transaction, caller, vault_id)).require(path, "write")
+            if there is None:
+                raise absent.missing(path)
+            if there["deleted_at"] is not None:
+                raise absent.deleted(path)
+            keys = await repository.key_addresses(transaction, vault_id, path)
+            reach.spare(caller, keys, f"at {path}")
+            reach.require_cleared(keys, cleared)
+            await repository.remove(transaction, there["id"])
+            await write_for(
+                transaction, caller, "secret.delete", "secret", there["id"], vault_id=str(vault_id), path=path
+            )
+
+    await with_word(context, confirm, "address", attempt)
 
 
 async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:

@@ -76,6 +76,14 @@ _NOTE_NEWEST = text(
     """
 )
 
+_KEY_ADDRESSES = (
+    select(_VERSIONS.c.address)
+    .join(_SECRETS, _SECRETS.c.id == _VERSIONS.c.secret_id)
+    .where(_VERSIONS.c.key_id.is_not(None), _VERSIONS.c.address.is_not(None), _VERSIONS.c.deleted_at.is_(None))
+    .group_by(_VERSIONS.c.address)
+    .order_by(func.max(_VERSIONS.c.created_at).desc())
+)
+
 
 async def current(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
     """The secret at a path with its newest enabled version (whose columns are null when there is none)."""
@@ -92,6 +100,24 @@ async def version_of(transaction: AsyncConnection, vault_id: UUID, path: str, ve
         .where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path)
     )
     return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def key_addresses(transaction: AsyncConnection, vault_id: UUID, path: str | None = None) -> Sequence[bytes]:
+    """Addresses of the signing keys at a path, or (None) anywhere in a vault, the latest first.
+
+    Disabled, expired and displaced keys lie there too; deleted ones do not.
+    """
+    query = _KEY_ADDRESSES.where(_SECRETS.c.vault_id == vault_id)
+    if path is not None:
+        query = query.where(_SECRETS.c.path == path)
+    return [bytes(address) for address in (await transaction.execute(query)).scalars()]
+
+
+async def key_addresses_of_org(transaction: AsyncConnection, org_id: UUID) -> Sequence[bytes]:
+    """The same of all live vaults of an organisation."""
+    vaults = select(_VAULTS.c.id).where(_VAULTS.c.org_id == org_id, _VAULTS.c.deleted_at.is_(None))
+    found = await transaction.execute(_KEY_ADDRESSES.where(_SECRETS.c.vault_id.in_(vaults)))
+    return [bytes(address) for address in found.scalars()]
 
 
 async def lookup(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
@@ -229,25 +255,21 @@ async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -
     return found.rowcount == 1
 
 
-async def remove(transaction: AsyncConnection, vault_id: UUID, path: str) -> UUID | None:
-    """Mark the secret at a path and all its versions as deleted at one moment; None when no live one is there."""
+async def remove(transaction: AsyncConnection, secret_id: UUID) -> None:
+    """Mark a locked, live secret and all its versions as deleted at one moment."""
     found = await transaction.execute(
         update(_SECRETS)
-        .where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path, _SECRETS.c.deleted_at.is_(None))
+        .where(_SECRETS.c.id == secret_id)
         .values(deleted_at=func.clock_timestamp())
-        .returning(_SECRETS.c.id, _SECRETS.c.deleted_at)
+        .returning(_SECRETS.c.deleted_at)
     )
-    row = found.one_or_none()
-    if row is None:
-        return None
-    secret_id, moment = row
+    moment = found.scalar_one()
     await transaction.execute(
         update(_VERSIONS)
         .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
         .values(deleted_at=moment)
     )
     await note_newest(transaction, secret_id)
-    return cast(UUID, secret_id)
 
 
 async def restore(transaction: AsyncConnection, secret_id: UUID, moment: datetime) -> int:

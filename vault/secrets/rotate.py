@@ -30,6 +30,10 @@ async def rotate_secret(
         before = await repository.newest(transaction, place.secret_id)
         if before is None:
             raise absent.missing(path) if place.version == 1 else absent.deleted(path)
+        # it may lie behind something that came later
+        there = await repository.current(transaction, vault_id, path)
+        if before["key_id"] is not None or (there is not None and there["key_id"] is not None):
+            raise conflict(f"There is a signing key at {path}; its address cannot have another key")
         wanted = _successor(place, before, body)
         row = await store(transaction, context.signer, caller, place, wanted)
         if body.metadata is None and not access.may(path, "read"):
@@ -40,8 +44,6 @@ async def rotate_secret(
 
 def _successor(place: Place, before: Row, body: RotateSecretRequest) -> NewVersion:
     """The version that follows `before`; 409 where nothing may follow it this way."""
-    if before["key_id"] is not None:
-        raise conflict(f"There is a signing key at {place.path}; its address cannot have another key")
     type_ = body.named_type or before["type"]
     if body.value is None and place.cmek_fingerprint is not None:
         raise conflict("Values of this vault are encrypted with your own key (CMEK); send `value`, encrypted with it")

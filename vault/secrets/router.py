@@ -14,6 +14,7 @@ from vault.context import Context, context_of
 from vault.head import is_head
 from vault.schemas import PageQuery
 from vault.secrets import listing, read, remove, rotate, versions, write
+from vault.secrets.confirm import ConfirmAddress
 from vault.secrets.paths import MAX_LENGTH, PREFIX
 from vault.secrets.schemas import (
     MAX_INT32,
@@ -36,6 +37,7 @@ _ABSENT: dict[int | str, dict[str, Any]] = {
     410: {"description": "Deleted, disabled, expired, or read as often as it may be"},
 }
 _ALTERED = _ABSENT | {409: {"description": "The stored value was altered behind the vault's back"}}
+_AT_RISK: dict[int | str, dict[str, Any]] = {409: {"description": "A signing key that holds coin; see `confirm`"}}
 _OCCUPIED: dict[int | str, dict[str, Any]] = {409: {"description": "What is there must not be displaced so"}}
 # to a HEAD: without a content-length, which only the value would tell
 _SEEN = Response(media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -57,10 +59,15 @@ async def list_secrets(
 
 @router.put("/secrets/{path:path}", status_code=201, responses=_OCCUPIED)
 async def put_secret(
-    vault_id: UUID, path: str, body: PutSecretRequest, caller: AnyCaller, context: ContextDep
+    vault_id: UUID,
+    path: str,
+    body: PutSecretRequest,
+    caller: AnyCaller,
+    context: ContextDep,
+    confirm: ConfirmAddress = None,
 ) -> SecretCreatedResponse:
     """Store a new version of a secret; the answer holds no value."""
-    return await write.put_secret(context, caller, vault_id, path, body)
+    return await write.put_secret(context, caller, vault_id, path, body, confirm=confirm)
 
 
 @router.get("/secrets/{path:path}", responses=_ALTERED, response_model=SecretResponse)
@@ -75,10 +82,12 @@ async def get_secret(
     return await read.get_secret(context, caller, vault_id, path)
 
 
-@router.delete("/secrets/{path:path}", status_code=204, responses=_ABSENT)
-async def delete_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
+@router.delete("/secrets/{path:path}", status_code=204, responses=_ABSENT | _AT_RISK)
+async def delete_secret(
+    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, confirm: ConfirmAddress = None
+) -> None:
     """Delete a secret with all its versions."""
-    await remove.delete_secret(context, caller, vault_id, path)
+    await remove.delete_secret(context, caller, vault_id, path, confirm=confirm)
 
 
 @router.post("/secret-generate/{path:path}", status_code=201, responses=_OCCUPIED)
@@ -121,18 +130,23 @@ async def get_secret_version(
     return await read.get_secret(context, caller, vault_id, path, version)
 
 
-@router.post("/secret-version/{path:path}/{version}/disable", status_code=204, responses=_ABSENT)
+@router.post("/secret-version/{path:path}/{version}/disable", status_code=204, responses=_ABSENT | _AT_RISK)
 @router.post(
     "/secret-version-disable/{path:path}/{version}",
     status_code=204,
-    responses=_ABSENT,
+    responses=_ABSENT | _AT_RISK,
     name="disable_secret_version_alias",
 )
 async def disable_secret_version(
-    vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep
+    vault_id: UUID,
+    path: str,
+    version: Version,
+    caller: AnyCaller,
+    context: ContextDep,
+    confirm: ConfirmAddress = None,
 ) -> None:
-    """Take one version out of service for good; both forms of the URL are in use."""
-    await versions.disable_version(context, caller, vault_id, path, version)
+    """Take one version out of service; both forms of the URL are in use."""
+    await versions.disable_version(context, caller, vault_id, path, version, confirm=confirm)
 
 
 @router.post("/secret-rotate/{path:path}", status_code=201, responses=_ABSENT | _OCCUPIED)

@@ -1,6 +1,5 @@
 """Store a value or have a signing key made in place, as a new version with its audit row."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,15 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.addresses import format_address
 from signer.client import SignerClient
+from signer.ecdsa import address_of, public_key_of_private
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, not_found
 from vault.orgs.tiers import require_room_for
 from vault.policies.access import Access, load_access
-from vault.secrets import repository
+from vault.secrets import reach, repository
+from vault.secrets.confirm import with_word
 from vault.secrets.context import seal_context
 from vault.secrets.paths import check_path
+from vault.secrets.reach import NOTHING, require_cleared
 from vault.secrets.repository import Row
 from vault.secrets.schemas import GenerateKeyRequest, PutSecretRequest, SecretCreatedResponse
 from vault.secrets.shown import metadata_of
@@ -57,22 +59,36 @@ class NewVersion:
 
 
 async def put_secret(
-    context: Context, caller: Caller, vault_id: UUID, path: str, body: PutSecretRequest
+    context: Context,
+    caller: Caller,
+    vault_id: UUID,
+    path: str,
+    body: PutSecretRequest,
+    *,
+    confirm: str | None = None,
 ) -> SecretCreatedResponse:
-    """Store a new version. A private key that fits secp256k1 goes behind the HSM instead of being sealed."""
+    """Store a new version. A private key that fits secp256k1 goes behind the HSM instead of being sealed.
+
+    403 for an agent where a signing key lies; 409 `confirmation_required` where another key than the one that holds
+    coin there would sign from then on.
+    """
     check_path(path)
-    async with context.database.begin() as transaction:
-        place, _ = await place_for(transaction, caller, vault_id, path, may_begin=True)
-        wanted = NewVersion(
-            type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
-            value=body.value,
-            metadata=body.metadata,
-            expires_at=body.expires_at,
-            rotation_policy=body.rotation_policy,
-            max_access_count=body.max_access_count,
-        )
-        row = await store(transaction, context.signer, caller, place, wanted)
-    return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+
+    async def attempt(cleared: frozenset[bytes]) -> tuple[UUID, Row]:
+        async with context.database.begin() as transaction:
+            place, _ = await place_for(transaction, caller, vault_id, path, may_begin=True)
+            wanted = NewVersion(
+                type=body.named_type or await repository.newest_type(transaction, place.secret_id) or GENERIC,
+                value=body.value,
+                metadata=body.metadata,
+                expires_at=body.expires_at,
+                rotation_policy=body.rotation_policy,
+                max_access_count=body.max_access_count,
+            )
+            return place.secret_id, await store(transaction, context.signer, caller, place, wanted, cleared)
+
+    secret_id, row = await with_word(context, confirm, "address", attempt)
+    return SecretCreatedResponse(**metadata_of(secret_id, path, row))
 
 
 async def generate_key(
@@ -105,7 +121,8 @@ async def place_for(
 ) -> tuple[Place, Access]:
     """The place of the caller's next version, and what the caller may do; 403 and 404 as `load_access` says.
 
-    Where a secret may begin, 403 too when the organisation's tier has no room for one more.
+    403 too for an agent where a signing key lies and, where a secret may begin, when the organisation's tier has no
+    room for one more.
     """
     # before anything is locked, for nobody without permission may do that
     (await load_access(transaction, caller, vault_id)).require(path, "write")
@@ -115,6 +132,8 @@ async def place_for(
     # once more behind all locks: a policy may have been taken back while this waited for other writers
     access = await load_access(transaction, caller, vault_id)
     access.require(path, "write")
+    if caller.is_agent:
+        reach.spare(caller, await repository.key_addresses(transaction, vault_id, path), f"at {path}")
     return place, access
 
 
@@ -132,15 +151,21 @@ async def take_place(transaction: AsyncConnection, vault_id: UUID, path: str) ->
 
 
 async def store(
-    transaction: AsyncConnection, signer: SignerClient, caller: Caller, place: Place, wanted: NewVersion
+    transaction: AsyncConnection,
+    signer: SignerClient,
+    caller: Caller,
+    place: Place,
+    wanted: NewVersion,
+    cleared: frozenset[bytes] = NOTHING,
 ) -> Row:
-    """Protect the value and write its version; 400 for a broken key, 409 when it would displace a signing key."""
-    if place.cmek_fingerprint is None:
-        content = await _protect(signer, place, wanted)
-    else:
-        # encrypted by its owner: it looks like nothing, so nothing is looked for
-        content = {**await _seal(signer, place, wanted), "cmek_fingerprint": place.cmek_fingerprint}
-    await _keep_signing_key(transaction, place, content)
+    """Protect the value and write its version; 400 for a broken key.
+
+    409 when what cannot sign would displace a signing key, AtRisk when another key would.
+    """
+    key = _signing_key(place, wanted)
+    # before the key is imported: the HSM's part is not undone by a rollback
+    await _keep_signing_key(transaction, place, key, cleared)
+    content = await _protect(signer, place, wanted, key)
     return await _write_version(
         transaction,
         caller,
@@ -155,22 +180,37 @@ async def store(
     )
 
 
-async def _keep_signing_key(transaction: AsyncConnection, place: Place, content: Mapping[str, Any]) -> None:
-    """409 when something that cannot sign would take the place of a signing key: a slip that stops a wallet."""
+async def _keep_signing_key(
+    transaction: AsyncConnection, place: Place, key: bytes | None, cleared: frozenset[bytes]
+) -> None:
+    """409 when something that cannot sign would take the place of a signing key: a slip that stops a wallet.
+
+    AtRisk when another key than the one there would.
+    """
     there = await repository.current(transaction, place.vault_id, place.path)
-    if there is not None and there["key_id"] is not None and "key_id" not in content:
+    if there is None or there["key_id"] is None:
+        return
+    if key is None:
         raise conflict(f"There is a signing key at {place.path}; delete it first to store something else there")
+    if address_of(public_key_of_private(key)) != bytes(there["address"]):
+        require_cleared([bytes(there["address"])], cleared)
 
 
-async def _protect(signer: SignerClient, place: Place, wanted: NewVersion) -> dict[str, Any]:
-    """The columns that stand for the value: a key reference, a sealed value, or (asked for) both."""
-    if wanted.type != PRIVATE_KEY:
-        return await _seal(signer, place, wanted)
+def _signing_key(place: Place, wanted: NewVersion) -> bytes | None:
+    """The 32 bytes of the key that the value is; None for what is only to be sealed, 400 for a broken key."""
+    # encrypted by its owner: it looks like nothing, so nothing is looked for
+    if wanted.type != PRIVATE_KEY or place.cmek_fingerprint is not None:
+        return None
     if is_broken_key(wanted.value):
         raise bad_request("value: looks like a private key, but is none: 64 hex digits (0x optional), 1 to n-1")
-    key_bytes = parse_signing_key(wanted.value)
+    return parse_signing_key(wanted.value)
+
+
+async def _protect(signer: SignerClient, place: Place, wanted: NewVersion, key_bytes: bytes | None) -> dict[str, Any]:
+    """The columns that stand for the value: a key reference, a sealed value, or (asked for) both."""
     if key_bytes is None:
-        return await _seal(signer, place, wanted)
+        sealed = await _seal(signer, place, wanted)
+        return sealed if place.cmek_fingerprint is None else {**sealed, "cmek_fingerprint": place.cmek_fingerprint}
     key = await signer.import_key(uuid4(), key_bytes)
     columns: dict[str, Any] = {"key_id": key.key_id, "address": key.address}
     columns["exportable"] = wanted.metadata.get("exportable") is True

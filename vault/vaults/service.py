@@ -14,6 +14,9 @@ from vault.orgs.tiers import require_room
 from vault.policies import repository as policies
 from vault.policies.access import load_access
 from vault.schemas import Page
+from vault.secrets import reach
+from vault.secrets import repository as secrets
+from vault.secrets.confirm import with_word
 from vault.vaults import repository
 from vault.vaults.models import RESERVED_PREFIX
 from vault.vaults.schemas import MAX_NAME_LENGTH, CreateVaultRequest, VaultResponse
@@ -79,16 +82,30 @@ async def get_vault(context: Context, caller: Caller, vault_id: UUID) -> VaultRe
     return shown(row)
 
 
-async def delete_vault(context: Context, caller: Caller, vault_id: UUID) -> None:
-    """Delete a vault: its secrets cannot be read, its keys sign nothing any more, its name is free again."""
-    async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require_manager()
-        if await repository.is_system(transaction, vault_id):
-            raise forbidden("This vault holds the identity keys of your agents and cannot be deleted")
-        if not await repository.remove(transaction, vault_id):
-            raise not_found("Vault not found")
-        await write_for(transaction, caller, "vault.delete", "vault", vault_id, name=access.name)
+async def delete_vault(context: Context, caller: Caller, vault_id: UUID, *, confirm: str | None = None) -> None:
+    """Delete a vault: its secrets cannot be read, its keys sign nothing any more, its name is free again.
+
+    403 for an agent where a signing key lies in it; 409 `confirmation_required` where one holds coin.
+    """
+
+    async def attempt(cleared: frozenset[bytes]) -> None:
+        async with context.database.begin() as transaction:
+            access = await load_access(transaction, caller, vault_id)
+            access.require_manager()
+            if await repository.is_system(transaction, vault_id):
+                raise forbidden("This vault holds the identity keys of your agents and cannot be deleted")
+            # nothing is written into it from here on
+            if await repository.lock(transaction, vault_id) is None:
+                raise not_found("Vault not found")
+            keys = await secrets.key_addresses(transaction, vault_id)
+            reach.spare(caller, keys, "in this vault")
+            reach.require_cleared(keys, cleared)
+            await repository.remove(transaction, vault_id)
+            await write_for(
+                transaction, caller, "vault.delete", "vault", vault_id, name=access.name, addresses=len(keys)
+            )
+
+    await with_word(context, confirm, "number", attempt)
 
 
 def shown(row: Any) -> VaultResponse:

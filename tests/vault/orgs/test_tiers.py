@@ -80,7 +80,9 @@ async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: 
     url = f"/v1/vaults/{vault_id}/secrets/a"
     async with context.database.begin() as transaction:
         # somebody deletes it and takes the room, and commits after the other has begun to write
-        assert await secrets.remove(transaction, UUID(vault_id), "a") is not None
+        there = await secrets.lock(transaction, UUID(vault_id), "a")
+        assert there is not None
+        await secrets.remove(transaction, there["id"])
         write = asyncio.create_task(limited.as_(limited.owner).put(url, json={"value": "again"}))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%secrets%'"
         while not write.done() and not await limited.rows(waiting):

@@ -14,6 +14,7 @@ from vault.agents.guardrails import AgentGuardrails
 from vault.agents.repository import load_guardrails
 from vault.auth.caller import Caller
 from vault.errors import forbidden
+from vault.freezes import gate
 from vault.networks.service import resolve_chain, resolve_chains
 from vault.secrets.signing_key import SigningKey, find_signing_key
 
@@ -42,6 +43,7 @@ async def read_limits(connection: AsyncConnection, caller: Caller, draft: Draft,
     guardrails = await load_guardrails(connection, caller.id, share_lock=binding)
     if not guardrails.is_active:
         raise forbidden("This agent is deactivated")
+    await gate.require_open(connection, caller.org_id, caller.id, binding=binding)
     if not guardrails.intents_api_enabled:
         raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
     chain = await resolve_chain(connection, draft.chain.chain_id) if binding else draft.chain

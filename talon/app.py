@@ -25,6 +25,7 @@ from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import Database
+from vault.freezes.router import router as freezes
 from vault.head import Head
 from vault.health.router import router as health
 from vault.kek.router import router as vault_keys
@@ -45,6 +46,7 @@ ROUTERS = (
     *AUTH,
     agents,
     agent_keys_vault,
+    freezes,
     vaults,
     vault_keys,
     cmek,

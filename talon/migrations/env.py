@@ -10,6 +10,7 @@ import vault.audit.models
 import vault.auth.models
 import vault.cmek.models
 import vault.db
+import vault.freezes.models
 import vault.kek.models
 import vault.limits.models
 import vault.networks.models

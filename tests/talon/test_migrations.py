@@ -18,6 +18,7 @@ import vault.audit.models
 import vault.auth.models
 import vault.cmek.models
 import vault.db
+import vault.freezes.models
 import vault.kek.models
 import vault.limits.models
 import vault.networks.models
@@ -29,7 +30,7 @@ from talon.migrate import SCRIPTS, RevisionError, head, upgrade, verify_revision
 from tests.support.postgres import Postgres, running_postgres
 
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
-MODELS += (vault.audit.models, vault.cmek.models, vault.kek.models, vault.limits.models)
+MODELS += (vault.audit.models, vault.cmek.models, vault.freezes.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
 
 

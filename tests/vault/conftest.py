@@ -23,6 +23,7 @@ from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import Database, metadata
+from vault.freezes.router import router as freezes
 from vault.health.router import router as health
 from vault.kek.router import router as vault_keys
 from vault.networks.router import router as networks
@@ -92,6 +93,7 @@ def app(context: Context) -> FastAPI:
             *AUTH,
             agents,
             agent_keys_vault,
+            freezes,
             vaults,
             vault_keys,
             cmek,

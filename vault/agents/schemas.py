@@ -154,6 +154,11 @@ class AgentReply(Reply):
     created_at: Timestamp
     expires_at: Timestamp | None = None
     last_active_at: Timestamp | None = None
+    # only while it is frozen: by itself, with its organisation, or with the whole instance
+    frozen_at: Timestamp | None = None
+    frozen_by: str | None = None
+    frozen_reason: str | None = None
+    frozen_scope: str | None = None
 
 
 class AgentSelfReply(Reply):

@@ -30,6 +30,7 @@ from vault.auth import keys
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import Problem, bad_request, conflict, not_found
+from vault.freezes import gate
 from vault.orgs.belonging import require_belonging
 from vault.orgs.tiers import require_room
 from vault.schemas import Page, format_time
@@ -80,7 +81,8 @@ async def create(
     await identity_keys.grant_to_registrar(connection, caller, vault_id, row.id)
     details = {name: value for name, value in values.items() if name not in _NOT_AUDITED}
     await write_for(connection, caller, "agent.register", "agent", row.id, **_plain(details))
-    agent = _shown(row, aliases=aliases or request.uses_aliases)
+    frozen = await gate.described(connection, [row])
+    agent = _shown(row, frozen, aliases=aliases or request.uses_aliases)
     return AgentCreatedReply(agent=agent, api_key=made.text if made else None)
 
 
@@ -117,7 +119,8 @@ async def update(
             before=_plain({name: getattr(before, name) for name in audited}),
             after=_plain({name: getattr(row, name) for name in audited}),
         )
-    return _shown(row, aliases=aliases or request.uses_aliases)
+    frozen = await gate.described(connection, [row])
+    return _shown(row, frozen, aliases=aliases or request.uses_aliases)
 
 
 async def rotate_key(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> KeyRotatedReply:
@@ -160,7 +163,7 @@ async def rotate_identity_keys(
         ssh_public_key=identity.ssh_public,
         ecdh_public_key=identity.ecdh_public,
     )
-    return _shown(row)
+    return _shown(row, await gate.described(connection, [row]))
 
 
 async def delete(connection: AsyncConnection, caller: Caller, agent_id: UUID) -> None:
@@ -179,14 +182,17 @@ async def get(connection: AsyncConnection, caller: Caller, agent_id: UUID, *, al
     row = await repository.find(connection, caller.org_id, agent_id)
     if row is None:
         raise _unknown()
-    return _shown(row, aliases=aliases, spent_wei=await spent_today_wei(connection, row.id))
+    frozen = await gate.described(connection, [row])
+    return _shown(row, frozen, aliases=aliases, spent_wei=await spent_today_wei(connection, row.id))
 
 
 async def listed(
     connection: AsyncConnection, caller: Caller, page: Page, *, aliases: bool = False
 ) -> list[AgentReply]:
     """The organisation's agents, oldest first."""
-    return [_shown(row, aliases=aliases) for row in await repository.listed(connection, caller.org_id, page)]
+    rows = await repository.listed(connection, caller.org_id, page)
+    frozen = await gate.described(connection, rows)
+    return [_shown(row, frozen, aliases=aliases) for row in rows]
 
 
 async def myself(connection: AsyncConnection, caller: Caller) -> AgentSelfReply:
@@ -249,8 +255,11 @@ def _check_auth_method(auth_method: str, given: Mapping[str, Any]) -> None:
             raise bad_request(f"{field}: does not go with auth_method {auth_method}")
 
 
-def _shown(row: AnyRow, *, aliases: bool = False, spent_wei: int = 0) -> AgentReply:
-    plain = {name: getattr(row, name) for name in AgentReply.model_fields if not name.startswith("tx_")}
+def _shown(
+    row: AnyRow, frozen: Mapping[UUID, Mapping[str, Any]], *, aliases: bool = False, spent_wei: int = 0
+) -> AgentReply:
+    own = [name for name in AgentReply.model_fields if not name.startswith(("tx_", "frozen_"))]
+    plain = {name: getattr(row, name) for name in own} | dict(frozen.get(row.id, {}))
     amounts = {
         "tx_max_value_eth": _ether(row.tx_max_value_wei),
         "tx_daily_limit_eth": _ether(row.tx_daily_limit_wei),

@@ -1,0 +1,1 @@
+"""Freezing: a human stops signatures at once and keeps every setting."""

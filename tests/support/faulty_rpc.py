@@ -51,6 +51,13 @@ class Delay(Fault):
 
 
 @dataclass
+class Hold(Fault):
+    """Answer properly, but only once `released` is set."""
+
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Status(Fault):
     """Answer with an HTTP status and a body; with `forward`, after the node has had the request."""
 
@@ -175,6 +182,8 @@ class FaultyRpc:
         for fault in faults:
             if isinstance(fault, Delay):
                 await asyncio.sleep(fault.seconds)
+            elif isinstance(fault, Hold):
+                await fault.released.wait()
         to_node = [
             call
             for call, fault in zip(calls, faults, strict=True)

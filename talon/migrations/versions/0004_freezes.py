@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -23,8 +23,6 @@ def upgrade() -> None:
         ),
         sa.Column("frozen_by", sa.UUID(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "scope IN ('agent', 'organisation', 'instance')", name=op.f("ck_freezes_scope")
-        ),
+        sa.CheckConstraint("scope IN ('agent', 'organisation', 'instance')", name=op.f("ck_freezes_scope")),
         sa.PrimaryKeyConstraint("target_id", name=op.f("pk_freezes")),
     )

@@ -1,0 +1,173 @@
+"""A human freezes: nothing more is signed from the commit on, whatever waits already; everything else goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import httpx
+import psycopg
+import pytest
+
+from tests.support.faulty_rpc import FaultyRpc, Hold
+from tests.support.instance import Running, start_instance
+from tests.support.world import Agent, World, address, until
+
+WHY = "It pays somebody we do not know"
+SCOPES = ["agents", "org", "admin"]
+
+
+@pytest.fixture(scope="module")
+async def proxy() -> AsyncIterator[FaultyRpc]:
+    async with FaultyRpc() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+async def running(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    started = await start_instance(tmp_path_factory.mktemp("frozen"), {"TALON_RPC_31337": proxy.url})
+    proxy.upstream = started.rpc_url
+    yield started
+    await started.stop()
+
+
+@pytest.fixture
+async def human(running: Running) -> AsyncIterator[World]:
+    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+    yield world
+    for url in ("/v1/org/unfreeze", "/v1/admin/unfreeze"):
+        await world.post(url, None, 200)
+    await world.close()
+
+
+async def freeze(world: World, agent: Agent, scope: str) -> None:
+    await world.post(f"/v1/agents/{agent.id}/freeze" if scope == "agents" else f"/v1/{scope}/freeze",
+                     {"reason": WHY}, 200)  # fmt: skip
+
+
+def is_frozen(answer: httpx.Response) -> bool:
+    body = answer.json()
+    return answer.status_code == 403 and body["type"] == "agent_frozen" and WHY in body["detail"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("path", ["", "/sign"], ids=["submit", "sign"])
+async def test_what_waits_in_simulation_is_not_signed(human: World, proxy: FaultyRpc, scope: str, path: str) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    hold = proxy.faults["eth_simulateV1"] = Hold()
+    asked = proxy.count("eth_simulateV1")
+    body = {"to": address(), "value": "1", "chain": "anvil", "signing_key_path": wallet.path}
+    waiting = asyncio.create_task(agent.post(path, body, {"Idempotency-Key": "k"} if not path else None))
+
+    async def simulating() -> bool:
+        return proxy.count("eth_simulateV1") > asked
+
+    await until(simulating, what="the simulation", every_s=0.02)
+    await freeze(human, agent, scope)
+    hold.released.set()
+    answer = await waiting
+
+    assert is_frozen(answer), answer.text
+    assert (await human.http.get(f"{agent.url}", headers=human.headers)).json()["transactions"] == []
+    assert await human.chain.nonce(wallet.address, "pending") == 0
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_what_waits_behind_locks_and_in_the_queue_is_not_signed(
+    human: World, running: Running, proxy: FaultyRpc, scope: str
+) -> None:
+    proxy.faults.clear()
+    wallet, agent = await human.wallet(), await human.agent()
+    first = await agent.submit(wallet, address(), "1")
+    assert first.status_code == 201, first.text
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn) as locking:
+        await locking.execute("SELECT 1 FROM agent_budgets WHERE agent_id = %s FOR UPDATE", (agent.id,))
+        # one has the wallet's turn and waits for the lock, the others for their turn
+        submissions = [asyncio.create_task(agent.submit(wallet, address(), "1")) for _ in range(3)]
+        submissions.append(asyncio.create_task(agent.sign(wallet, address(), "1")))
+
+        async def behind_the_lock() -> bool:
+            found = await locking.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%agent_budgets%'"
+            )
+            return await found.fetchone() is not None
+
+        await until(behind_the_lock, what="a submission behind the lock", every_s=0.02)
+        await freeze(human, agent, scope)
+        await locking.rollback()
+    for answer in await asyncio.gather(*submissions):
+        assert is_frozen(answer), answer.text
+    listed = (await human.http.get(agent.url, headers=human.headers)).json()["transactions"]
+    assert [each["id"] for each in listed] == [first.json()["id"]]
+
+
+async def test_everything_but_signing_goes_on(human: World, proxy: FaultyRpc) -> None:
+    proxy.faults.clear()
+    wallet, agent = await human.wallet(), await human.agent()
+    sent = (await agent.submit(wallet, address(), "1", idempotency_key="sent")).json()
+    # gas that no node takes for now, so that it stays in flight and can be given up
+    stuck = (await agent.submit(wallet, address(), "1", max_fee_per_gas="1", max_priority_fee_per_gas="1")).json()
+    await freeze(human, agent, "agents")
+
+    for answer in (
+        await agent.submit(wallet, address(), "1"),
+        await agent.sign(wallet, address(), "1"),
+        # what a simulation answers is what a submission would be answered
+        await agent.simulate(wallet, address(), "1"),
+    ):
+        assert is_frozen(answer), answer.text
+        assert answer.json()["frozen_by"].startswith("user:")
+    assert (await agent.mined(sent["id"]))["receipt"]["status"] == "success"
+    # a request that was carried out before is answered again, and the credential counts
+    assert (await human.http.get("/v1/agents/me", headers=agent.headers)).status_code == 200
+    given_up = await agent.give_up(stuck["id"])
+    assert given_up.status_code == 200, given_up.text
+    await human.chain.wait_nonce(wallet.address, 2)
+
+    await human.post(f"/v1/agents/{agent.id}/unfreeze", {"reason": "It was us"}, 200)
+    assert (await agent.submit(wallet, address(), "1")).status_code == 201
+
+
+async def test_a_freeze_is_through_at_once_under_load(human: World, running: Running, proxy: FaultyRpc) -> None:
+    proxy.faults.clear()
+    agent = await human.agent()
+    wallets = [await human.wallet() for _ in range(4)]
+    stopping = False
+    answers: list[tuple[httpx.Response, float]] = []
+
+    async def flood(index: int) -> None:
+        while not stopping:
+            began = monotonic()
+            answers.append((await agent.sign(wallets[index % 4], address(), "0"), began))
+
+    floods = [asyncio.create_task(flood(index)) for index in range(24)]
+    try:
+
+        async def flowing() -> bool:
+            return sum(1 for answer, _ in answers if answer.status_code == 200) > 50
+
+        await until(flowing, what="a flood of signatures", every_s=0.05)
+        began = monotonic()
+        frozen = await human.post(f"/v1/agents/{agent.id}/freeze", {"reason": WHY}, 200)
+        done = monotonic()
+        count = len(answers)
+
+        async def refusing() -> bool:
+            return len(answers) > count + 100
+
+        await until(refusing, what="what came after", every_s=0.05)
+    finally:
+        stopping = True
+        await asyncio.gather(*floods)
+    assert done - began < 5
+    for answer, asked in answers:
+        assert answer.status_code == 200 or is_frozen(answer), answer.text
+        assert asked < done or is_frozen(answer), answer.text
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn) as looking:
+        found = await looking.execute(
+            "SELECT count(*) FILTER (WHERE a.created_at > %s), count(*) FROM attempts a"
+            " JOIN transactions t ON t.id = a.transaction_id WHERE t.agent_id = %s",
+            (frozen["frozen_at"], agent.id),
+        )
+        (late, all_) = await found.fetchone() or (None, None)
+    assert late == 0
+    assert all_ >= 50

@@ -79,15 +79,18 @@ async def test_what_waits_behind_locks_and_in_the_queue_is_not_signed(
     wallet, agent = await human.wallet(), await human.agent()
     first = await agent.submit(wallet, address(), "1")
     assert first.status_code == 201, first.text
-    async with await psycopg.AsyncConnection.connect(running.owner_dsn) as locking:
+    async with (
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,
+        await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking,
+    ):
         await locking.execute("SELECT 1 FROM agent_budgets WHERE agent_id = %s FOR UPDATE", (agent.id,))
         # one has the wallet's turn and waits for the lock, the others for their turn
         submissions = [asyncio.create_task(agent.submit(wallet, address(), "1")) for _ in range(3)]
         submissions.append(asyncio.create_task(agent.sign(wallet, address(), "1")))
 
         async def behind_the_lock() -> bool:
-            found = await locking.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%agent_budgets%'"
+            found = await looking.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
             )
             return await found.fetchone() is not None
 

@@ -5,7 +5,7 @@ back together, so nonces are gapless by construction, and a signature that was n
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -13,18 +13,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chains.transactions import DynamicFeeTransaction, Transaction, decode_signed, max_gas_cost
+from chains.transactions import DynamicFeeTransaction, Transaction, max_gas_cost, signing_digest
 from guardrails.approval import approve
 from intents import budget, grounds, idempotency, models, outcome, wallets
 from intents.idempotency import Claim
 from intents.prepare import Prepared, check
+from intents.sign import sign
 from intents.status import Status
 from signer.client import SignedTransaction, SignerClient
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, unavailable
-from vault.metrics import counts
 
 Kind = Literal["submit", "sign_only"]
 
@@ -35,13 +35,12 @@ _WRITE = text(f"""
     WITH intent AS (
         INSERT INTO transactions ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
     ), bytes AS (
-        INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, tried_at)
-        VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, clock_timestamp())
+        INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, digest, tried_at)
+        VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, :digest, clock_timestamp())
     )
     UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
     WHERE chain_id = :chain_id AND address = :wallet_address
 """)  # noqa: S608 - the names are our own columns; every value is a bind parameter
-APPROVAL_TTL = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -109,19 +108,16 @@ async def _sign_and_write(
     transaction = prepared.transaction(nonce)
     # 3. Decide again, now on limits and totals that nobody can change beneath us.
     allowed = check(draft, now.limits, spent_wei, max_gas_cost(transaction))
-    # 4. Sign, and compare what came back with what was approved: the signer is checked, not believed.
+    # 4. Sign exactly these bytes.
     approval = approve(
         allowed,
         transaction,
         kind=kind,
         agent_id=caller.id,
         key_id=key.key_id,
-        expires_at=datetime.now(UTC) + APPROVAL_TTL,
+        at=datetime.now(UTC),
     )
-    signed = await signer.sign_transaction(approval, transaction)
-    counts.signed(kind)
-    if decode_signed(signed.raw) != (transaction, key.address):
-        raise unavailable("The signer returned something else than what was approved; it was discarded.")
+    signed = await sign(connection, signer, approval, transaction, key.address)
     # 5. Write everything this signature means, in the same database transaction.
     written = await _write(connection, caller, prepared, kind, transaction, signed)
     await budget.reserve(connection, caller.id, written.transaction_id, draft.value_wei)
@@ -169,6 +165,7 @@ async def _write(
             "attempt_id": attempt_id,
             "kind": kind,
             "raw": signed.raw,
+            "digest": signing_digest(transaction),
             # a sign-only transaction names the next free nonce without taking it
             "next_nonce": transaction.nonce + 1 if kind == "submit" else 0,
         },

@@ -21,19 +21,18 @@ from chains.chain import Chain
 from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
 from chains.nonces import Counts
 from chains.quote import quote
-from chains.transactions import Transaction, decode_signed, max_gas_cost
+from chains.transactions import Transaction, decode_signed, max_gas_cost, signing_digest
 from guardrails.approval import approve_filler
 from intents import models, read, view, wallets
 from intents.broadcast import outcome_of, record_sent
-from intents.commit import APPROVAL_TTL
 from intents.counts import path_of, within_reach
 from intents.engine import Engine
+from intents.sign import sign
 from intents.status import IN_FLIGHT, Status
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import Problem, conflict, not_found, unavailable
-from vault.metrics import counts
+from vault.errors import Problem, conflict, not_found
 from vault.networks.service import load_chain
 
 log = logging.getLogger(__name__)
@@ -136,12 +135,9 @@ async def _sign(
         sender=address,
         agent_id=row["agent_id"],
         key_id=row["key_id"],
-        expires_at=datetime.now(UTC) + APPROVAL_TTL,
+        at=datetime.now(UTC),
     )
-    signed = await context.signer.sign_transaction(approval, filler)
-    counts.signed("filler")
-    if decode_signed(signed.raw) != (filler, address):
-        raise unavailable("The signer returned something else than what was approved; it was discarded.")
+    signed = await sign(connection, context.signer, approval, filler, address)
     attempt_id = uuid4()
     await connection.execute(
         insert(models.Attempt).values(
@@ -150,6 +146,7 @@ async def _sign(
             kind="filler",
             raw=signed.raw,
             tx_hash=signed.hash,
+            digest=signing_digest(filler),
             tried_at=func.clock_timestamp(),
         )
     )

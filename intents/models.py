@@ -111,17 +111,22 @@ class Attempt(Base):
 
     `kind` is `submit` (the transaction itself), `filler` (a zero-value self transfer that settles the nonce of a
     transaction given up) or `sign_only` (handed to the agent, never sent by us). `tried_at` is when we last sent
-    the bytes, `sent_at` when a node last took them.
+    the bytes, `sent_at` when a node last took them. `digest` is what was signed, by which the signer knows them; null
+    in rows older than this column that were settled already.
     """
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("ix_attempts_transaction_id", "transaction_id"),)
+    __table_args__ = (
+        Index("ix_attempts_transaction_id", "transaction_id"),
+        Index("ix_attempts_digest", "digest"),
+    )
 
     id: Mapped[UUID] = mapped_column(UUID_, primary_key=True, default=uuid4)
     transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"))
     kind: Mapped[str] = mapped_column(Text)
     raw: Mapped[bytes] = mapped_column(LargeBinary)
     tx_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TIME, server_default=func.clock_timestamp())
     tried_at: Mapped[datetime | None] = mapped_column(TIME)
     sent_at: Mapped[datetime | None] = mapped_column(TIME)

@@ -14,8 +14,17 @@ from uuid import UUID
 
 from chains.transactions import Transaction, to_fields
 from guardrails.approval import Approval
-from signer.errors import BY_CODE, ProtocolError, SignerError, SignerUnavailable
-from signer.protocol import VERSION, approval_to_args, bytes_of, encode_frame, message_of, read_frame, to_text
+from signer.errors import ProtocolError, SignerUnavailable
+from signer.protocol import (
+    VERSION,
+    approval_to_args,
+    bytes_of,
+    encode_frame,
+    error_of,
+    message_of,
+    read_frame,
+    to_text,
+)
 from signer.token_order import LONGEST_S, TokenOrder, to_args
 
 REPEATABLE: Final = frozenset(
@@ -179,7 +188,7 @@ class SignerClient:
         return _key_info(await self._ask("import_key", {"key_id": str(key_id), "private_key": to_text(private_key)}))
 
     async def sign_transaction(self, approval: Approval, transaction: Transaction) -> SignedTransaction:
-        """Redeem an approval for a signature; ApprovalRefused, KeyNotFound or SignerUnavailable."""
+        """Redeem an approval for a signature; ApprovalRefused, DigestStands, KeyNotFound or SignerUnavailable."""
         ok = await self._ask(
             "sign_transaction",
             {"approval": approval_to_args(approval), "transaction": to_fields(transaction)},
@@ -266,7 +275,7 @@ class SignerClient:
             raise SignerUnavailable(str(error)) from None
         if "ok" in answer:
             return dict(answer["ok"])
-        raise BY_CODE.get(str(answer.get("error")), SignerError)(str(answer.get("detail", "")))
+        raise error_of(answer)
 
     async def _answer(self, operation: str, args: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -33,6 +33,19 @@ class ApprovalRefused(SignerError):  # noqa: N818 - as above
     code = "approval_refused"
 
 
+class DigestStands(ApprovalRefused):
+    """Another digest was signed for this address, chain and nonce; `digest` is its 32 bytes.
+
+    Signed only under an approval that names this digest, and why it may be displaced.
+    """
+
+    code = "digest_stands"
+
+    def __init__(self, detail: str, digest: bytes = b"") -> None:
+        super().__init__(detail)
+        self.digest = digest
+
+
 class SealBroken(SignerError):  # noqa: N818 - as above
     """Sealed bytes that were not sealed for this vault and context, or were changed."""
 
@@ -61,6 +74,6 @@ BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
     for kind in (
         *(SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
-        *(RotatedJustNow, ProtocolError, SignerError),
+        *(DigestStands, RotatedJustNow, ProtocolError, SignerError),
     )
 }

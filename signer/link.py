@@ -21,11 +21,16 @@ CONNECT_TIMEOUT_S: Final = 3
 CALL_TIMEOUT_S: Final = 5.0
 # the server gives up before we do; a redemption that was answered must survive a crash of the server
 SETTINGS: Final = "-c statement_timeout=4000 -c lock_timeout=3000 -c synchronous_commit=on"
+UNIQUE_VIOLATION: Final = "23505"
 # object ids of pg_type
 UUID_TYPE, BYTEA, TEXT, INT4 = 2950, 17, 25, 23
 
 Param = UUID | bytes | str | int
 Row = tuple[bytes | None, ...]
+
+
+class DuplicateRow(SignerUnavailable):
+    """Another transaction inserted the same row meanwhile; nothing of the statement took effect."""
 
 
 class Link:
@@ -40,7 +45,8 @@ class Link:
     async def rows(self, sql: str, *params: Param) -> list[Row]:
         """Run one statement (`$1` style) and return its rows, columns in PostgreSQL's binary form.
 
-        SignerUnavailable when it fails, for whatever reason; whether it took effect is then unknown.
+        SignerUnavailable when it fails, for whatever reason; whether it took effect is then unknown. DuplicateRow
+        where a unique key refused it: then it had no effect.
         """
         async with self._lock:
             try:
@@ -48,6 +54,8 @@ class Link:
                     return await _exchange(await self._connected(), sql.encode(), params)
             except (psycopg.Error, OSError) as error:  # a TimeoutError is an OSError
                 self.drop()
+                if isinstance(error, _StatementFailed) and str(error) == UNIQUE_VIOLATION:
+                    raise DuplicateRow("another signer was faster") from None
                 raise SignerUnavailable(f"the signer's database does not answer ({_name(error)})") from None
             except BaseException:
                 # an answer might still come, to whoever asks next

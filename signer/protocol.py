@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from guardrails.approval import Approval
-from signer.errors import ProtocolError
+from signer.errors import BY_CODE, DigestStands, ProtocolError, SignerError
 
 VERSION: Final = 1
 # A secret of 5 MiB as base64, with room for what goes around it
@@ -99,6 +99,7 @@ def approval_to_args(approval: Approval) -> dict[str, Any]:
         "key_id": str(approval.key_id),
         "digest": to_text(approval.digest),
         "expires_at": approval.expires_at.isoformat(),
+        **({} if approval.displaces is None else _displacing(approval.displaces, approval.reason)),
     }
 
 
@@ -115,6 +116,24 @@ def approval_of(args: dict[str, Any]) -> Approval:
             key_id=uuid_of(raw, "key_id"),
             digest=bytes_of(raw, "digest"),
             expires_at=datetime.fromisoformat(raw["expires_at"]),
+            displaces=bytes_of(raw, "displaces") if "displaces" in raw else None,
+            reason=raw.get("reason"),
         )
     except (KeyError, ValueError, TypeError):
         raise ProtocolError("approval is malformed") from None
+
+
+def _displacing(digest: bytes, reason: str | None) -> dict[str, Any]:
+    return {"displaces": to_text(digest), "reason": reason}
+
+
+def error_to_answer(error: SignerError) -> dict[str, Any]:
+    """What went wrong, as it crosses the socket."""
+    standing = {"digest": to_text(error.digest)} if isinstance(error, DigestStands) else {}
+    return {"error": error.code, "detail": str(error), **standing}
+
+
+def error_of(answer: dict[str, Any]) -> SignerError:
+    """The error in an answer."""
+    kind, detail = BY_CODE.get(str(answer.get("error")), SignerError), str(answer.get("detail", ""))
+    return DigestStands(detail, bytes_of(answer, "digest")) if kind is DigestStands else kind(detail)

@@ -18,7 +18,7 @@ from typing import Final
 from signer.config import SignerConfig
 from signer.errors import ProtocolError, SignerError
 from signer.operations import IMMEDIATE, QUEUED, SIGN, Args, Operations, signed_answer, signing_request
-from signer.protocol import VERSION, encode_frame, message_of, read_frame
+from signer.protocol import VERSION, encode_frame, error_to_answer, message_of, read_frame
 from signer.sign import MAX_BATCH, Outcome, Request, Signed
 
 log = logging.getLogger(__name__)
@@ -221,4 +221,4 @@ def _frame(number: int, result: Args | SignerError) -> bytes:
             return encode_frame({"v": VERSION, "id": number, "ok": result})
         except ProtocolError as error:  # an answer that is too large
             result = error
-    return encode_frame({"v": VERSION, "id": number, "error": result.code, "detail": str(result)})
+    return encode_frame({"v": VERSION, "id": number, **error_to_answer(result)})

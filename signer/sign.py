@@ -13,11 +13,12 @@ from typing import Final
 from uuid import UUID
 
 from chains.transactions import Transaction, decode_signed, encode_signed, signing_digest, transaction_hash
-from guardrails.approval import SELF_SENT, Approval, is_filler
+from guardrails.approval import MAX_LIFETIME, SELF_SENT, Approval, is_filler
 from signer.ecdsa import normalise
 from signer.errors import ApprovalRefused, SignerError, SignerUnavailable
 from signer.hsm import Hsm
 from signer.keys import Keys, LoadedKey
+from signer.redeem import Redeemed, Redeeming
 from signer.store import Store
 
 # one statement and one commit for all of them, whose answers wait for no more than this many signatures
@@ -43,6 +44,7 @@ class Signed:
 
 Outcome = Signed | SignerError
 Answer = Callable[[Outcome], None]
+Checked = tuple[Request, Answer, LoadedKey]
 
 
 class Signing:
@@ -52,14 +54,18 @@ class Signing:
         self._hsm, self._keys, self._store = hsm, keys, store
 
     async def batch(self, requests: Sequence[tuple[Request, Answer]]) -> None:
-        """Answer every request once: a signature, or ApprovalRefused, KeyNotFound or SignerUnavailable."""
+        """Answer every request once: a signature, ApprovalRefused (DigestStands), KeyNotFound, SignerUnavailable."""
         # 1. Check, before anything is used up.
         checked = await self._checked(requests)
-        if not checked:
-            return
+        while checked:
+            # two for one nonce: which digest stands when the second is looked at, the first decides
+            turn, checked = _one_per_place(checked)
+            await self._redeem_and_sign(turn)
+
+    async def _redeem_and_sign(self, checked: Sequence[Checked]) -> None:
         # 2. Redeem: the statement is on its way while the HSM signs.
         async with asyncio.TaskGroup() as tasks:
-            redeeming = tasks.create_task(self._redeem([request.approval for request, _, _ in checked]))
+            redeeming = tasks.create_task(self._redeem([_redeeming(request, key) for request, _, key in checked]))
             signed: list[tuple[Request, Answer, Outcome]] = []
             for request, answer, key in checked:
                 # lets the statement out, an answer of the database in, and what must not wait go ahead
@@ -71,7 +77,7 @@ class Signing:
                     _release(signed, redeeming.result())
             _release(signed, await redeeming)
 
-    async def _checked(self, requests: Sequence[tuple[Request, Answer]]) -> list[tuple[Request, Answer, LoadedKey]]:
+    async def _checked(self, requests: Sequence[tuple[Request, Answer]]) -> list[Checked]:
         checked, seen = [], set[UUID]()
         for request, answer in requests:
             try:
@@ -86,9 +92,9 @@ class Signing:
                 checked.append((request, answer, key))
         return checked
 
-    async def _redeem(self, approvals: Sequence[Approval]) -> set[UUID] | SignerUnavailable:
+    async def _redeem(self, asked: Sequence[Redeeming]) -> Redeemed | SignerUnavailable:
         try:
-            return await self._store.redeem(approvals)
+            return await self._store.redeem(asked)
         except SignerUnavailable as error:
             return error
 
@@ -105,6 +111,8 @@ def check(approval: Approval, transaction: Transaction, address: bytes, now: dat
         raise ApprovalRefused("the approval is for other bytes")
     if approval.expires_at <= now:
         raise ApprovalRefused("the approval has expired")
+    if approval.expires_at > now + MAX_LIFETIME:
+        raise ApprovalRefused(f"an approval lives {MAX_LIFETIME.seconds} seconds at most")
     if approval.kind in SELF_SENT and not is_filler(transaction, address):
         raise ApprovalRefused("a filler goes to its own sender, with no value and no data")
 
@@ -120,12 +128,27 @@ def sign(hsm: Hsm, key: LoadedKey, transaction: Transaction) -> Signed:
     return Signed(raw, transaction_hash(raw), key.address)
 
 
-def _release(signed: list[tuple[Request, Answer, Outcome]], redeemed: set[UUID] | SignerUnavailable) -> None:
+def _redeeming(request: Request, key: LoadedKey) -> Redeeming:
+    transaction = request.transaction
+    return Redeeming(request.approval, key.address, transaction.chain_id, transaction.nonce, transaction.value)
+
+
+def _one_per_place(checked: Sequence[Checked]) -> tuple[list[Checked], list[Checked]]:
+    """The first request for every nonce of an account, and the rest."""
+    first: list[Checked] = []
+    rest: list[Checked] = []
+    places = set[tuple[bytes, int, int]]()
+    for each in checked:
+        place = _redeeming(each[0], each[2]).place
+        (rest if place in places else first).append(each)
+        places.add(place)
+    return first, rest
+
+
+def _release(signed: list[tuple[Request, Answer, Outcome]], redeemed: Redeemed | SignerUnavailable) -> None:
     for request, answer, outcome in signed:
         if isinstance(redeemed, SignerUnavailable):
             answer(redeemed)
-        elif request.approval.id not in redeemed:
-            answer(ApprovalRefused("the approval was redeemed before"))
         else:
-            answer(outcome)
+            answer(redeemed[request.approval.id] or outcome)
     signed.clear()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from guardrails.approval import Approval
-from signer.link import Link, Param
+from signer.link import Link
+from signer.redeem import Redeemed, Redeeming, redeem
 
 # any fixed number: names the right to create what must exist once (roots, the first JWT key)
 BOOTSTRAP_LOCK: Final = 7_214_002
@@ -75,22 +75,9 @@ class Store:
         finally:
             link.drop()
 
-    async def redeem(self, approvals: Sequence[Approval]) -> set[UUID]:
-        """Use up approvals in one durable statement; returns the ids of those that nobody had redeemed before."""
-        # in one order everywhere: two signers with the same approvals wait for each other, but never in a circle
-        unique = sorted({approval.id: approval for approval in approvals}.values(), key=lambda each: each.id)
-        params: list[Param] = []
-        places = []
-        for approval in unique:
-            at = len(params)
-            places.append(f"(${at + 1}, ${at + 2}, ${at + 3}, ${at + 4}, ${at + 5})")
-            params += [approval.id, approval.agent_id, approval.key_id, approval.kind, approval.digest]
-        sql = (
-            "INSERT INTO signer.redemptions (approval_id, agent_id, key_id, kind, digest) "  # noqa: S608 - numbered places only
-            f"VALUES {', '.join(places)} ON CONFLICT (approval_id) DO NOTHING RETURNING approval_id"
-        )
-        rows = await self._redemptions.rows(sql, *params)
-        return {UUID(bytes=_bytes(row[0])) for row in rows}
+    async def redeem(self, asked: Sequence[Redeeming]) -> Redeemed:
+        """Use up approvals; see `signer.redeem.redeem`."""
+        return await redeem(self._redemptions, asked)
 
     async def key(self, key_id: UUID) -> StoredKey | None:
         """A signing key's row."""

@@ -19,6 +19,8 @@ SIGNER = "talon_signer"
 SIGNER_SCHEMA = "signer"
 # the application may add to these and read them, nothing else
 INSERT_ONLY = ("audit_events", "audit_seals", "audit_heads")
+# the signer itself may only add to these; the application may read them, to compare them with what it knows
+SIGNER_INSERT_ONLY = ("redemptions",)
 REVISION_TABLE = "alembic_version"
 
 
@@ -47,8 +49,8 @@ def ensure_database(connection: psycopg.Connection[Any], name: str = DATABASE) -
 def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role: str = SIGNER) -> None:
     """Set every privilege afresh; run by the owner after each upgrade, so that new tables are covered too.
 
-    app: reads and writes `public`, may only read and append audit events, sees nothing of `signer`.
-    signer: reads and writes `signer`, sees only the revision of `public`.
+    app: reads and writes `public`, may only read and append audit events, sees of `signer` what was redeemed.
+    signer: reads and writes `signer`, may only append redemptions, sees only the revision of `public`.
     """
     names = {
         "app": sql.Identifier(app_role),
@@ -81,6 +83,13 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {signer}",
             "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {signer}",
         ]
+        for table in SIGNER_INSERT_ONLY:
+            if _exists(connection, f"{SIGNER_SCHEMA}.{table}"):
+                statements += [
+                    f"REVOKE UPDATE, DELETE, TRUNCATE ON {{schema}}.{table} FROM {{signer}}",
+                    "GRANT USAGE ON SCHEMA {schema} TO {app}",
+                    f"GRANT SELECT ON {{schema}}.{table} TO {{app}}",
+                ]
     for statement in statements:
         connection.execute(sql.SQL(statement).format(**names))
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from guardrails.outcome import Allowed, Denied
 from tests.guardrails.examples import FRIEND, STRANGER, UNRESTRICTED
 
 AGENT, KEY = uuid4(), uuid4()
-UNTIL = datetime(2030, 1, 1, tzinfo=UTC)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LEGACY = LegacyTransaction(chain_id=1, nonce=7, gas_price=10, gas_limit=21000, to=FRIEND, value=5, data=b"\x01")
 DYNAMIC = DynamicFeeTransaction(
     chain_id=1,
@@ -43,11 +43,11 @@ def decision(tx: Transaction) -> Allowed:
 
 
 def ask(allowed: Any, tx: Transaction, kind: Any = "submit") -> Approval:
-    return approve(allowed, tx, kind=kind, agent_id=AGENT, key_id=KEY, expires_at=UNTIL)
+    return approve(allowed, tx, kind=kind, agent_id=AGENT, key_id=KEY, at=NOW)
 
 
 def ask_filler(tx: Transaction, sender: bytes, kind: Any = "filler") -> Approval:
-    return approve_filler(tx, sender=sender, agent_id=AGENT, key_id=KEY, expires_at=UNTIL, kind=kind)
+    return approve_filler(tx, sender=sender, agent_id=AGENT, key_id=KEY, at=NOW, kind=kind)
 
 
 @pytest.mark.parametrize("tx", [LEGACY, DYNAMIC], ids=["legacy", "dynamic"])
@@ -55,7 +55,7 @@ def ask_filler(tx: Transaction, sender: bytes, kind: Any = "filler") -> Approval
 def test_an_approval_is_for_these_bytes_once(tx: Transaction, kind: Any) -> None:
     approval = ask(decision(tx), tx, kind)
     assert isinstance(approval.id, UUID)
-    assert approval == Approval(approval.id, kind, AGENT, KEY, signing_digest(tx), UNTIL)
+    assert approval == Approval(approval.id, kind, AGENT, KEY, signing_digest(tx), NOW + timedelta(seconds=30))
     assert ask(decision(tx), tx, kind).id != approval.id
 
 

@@ -1,12 +1,12 @@
 """Approvals and transactions for tests of the signer."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction, signing_digest
-from guardrails.approval import Approval, Kind
+from guardrails.approval import LIFETIME, Approval, Kind
 
 
 def some_transaction(**fields: Any) -> DynamicFeeTransaction:
@@ -41,13 +41,13 @@ def random_transaction() -> Transaction:
 
 
 def approval_of(key_id: UUID, transaction: Transaction, kind: Kind = "submit", **fields: Any) -> Approval:
-    """An approval of exactly this transaction, good for a minute; `fields` override."""
+    """An approval of exactly this transaction, good for half a minute; `fields` override."""
     good: dict[str, Any] = {
         "id": uuid4(),
         "kind": kind,
         "agent_id": uuid4(),
         "key_id": key_id,
         "digest": signing_digest(transaction),
-        "expires_at": datetime.now(UTC) + timedelta(minutes=1),
+        "expires_at": datetime.now(UTC) + LIFETIME,
     }
     return Approval(**good | fields)

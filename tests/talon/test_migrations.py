@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from coincurve import PrivateKey
 from sqlalchemy import Connection, create_engine, text
 
 import intents.models
@@ -26,7 +27,9 @@ import vault.orgs.models
 import vault.policies.models
 import vault.secrets.models
 import vault.vaults.models
+from chains.transactions import encode_signed, signing_digest
 from talon.migrate import SCRIPTS, RevisionError, head, upgrade, verify_revision
+from tests.support.approvals import some_transaction
 from tests.support.postgres import Postgres, running_postgres
 
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
@@ -77,7 +80,8 @@ async def test_everybody_else_only_verifies(server: Postgres) -> None:
 
 
 # what an instance of the first schema may hold: two agents of one certificate written in two ways, a deleted third,
-# a secret whose newest version is disabled, one without any left, a mail in the clear, two events
+# a secret whose newest version is disabled, one without any left, a mail in the clear, two events; at one nonce a
+# signature that was handed out and the larger transaction that took its place, in flight; a settled one; a redemption
 FIRST = """
 INSERT INTO organisations (id, name) VALUES (:org, 'Acme');
 INSERT INTO users (id, email) VALUES (:user, 'ann@example.com');
@@ -102,13 +106,35 @@ INSERT INTO outbox_mails (id, recipient, subject, body)
 INSERT INTO audit_events (id, org_id, actor_type, actor_id, action, resource_type, resource_id, details) VALUES
     (:event, :org, 'user', :user_text, 'secret.read', 'secret', 'kept', '{"version": 1}'),
     (gen_random_uuid(), :org, 'user', :user_text, 'secret.read', 'secret', 'kept', '{"version": 1}');
+INSERT INTO transactions (id, org_id, agent_id, key_id, chain, chain_id, wallet_address, to_address, value_wei, data,
+    nonce, status, final_at) VALUES
+    (:handed_out, :org, :user, :user, 'anvil', 31337, :wallet, :wallet, 1, '', 7, 'sign_only', NULL),
+    (:in_flight, :org, :user, :user, 'anvil', 31337, :wallet, :wallet, 9, '', 7, 'broadcast', NULL),
+    (:settled, :org, :user, :user, 'anvil', 31337, :wallet, :wallet, 1, '', 6, 'final', now());
+INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, created_at) VALUES
+    (gen_random_uuid(), :handed_out, 'sign_only', :raw_1, '\\x01', now() + interval '1 day'),
+    (gen_random_uuid(), :in_flight, 'submit', :raw_9, '\\x02', now()),
+    (gen_random_uuid(), :settled, 'submit', :raw_1, '\\x03', now());
+INSERT INTO signer.redemptions (approval_id, agent_id, key_id, kind, digest)
+    VALUES (gen_random_uuid(), :user, :user, 'submit', '\\x01');
 """
+
+
+def signed(value: int) -> tuple[bytes, bytes]:
+    """Raw bytes that move `value` wei, and the digest that was signed."""
+    transaction = some_transaction(value=value)
+    key = PrivateKey()
+    signature = key.sign_recoverable(signing_digest(transaction), hasher=None)
+    r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
+    return encode_signed(transaction, r, s, signature[64]), signing_digest(transaction)
 
 
 def test_an_upgrade_keeps_what_the_first_schema_held(server: Postgres) -> None:
     engine = create_engine(url := server.create("filled"))
     values: dict[str, object] = {name: uuid4() for name in ("org", "user", "vault", "kept", "gone", "event")}
-    values["user_text"] = str(values["user"])
+    values["user_text"], values["wallet"] = str(values["user"]), b"w" * 20
+    values |= {name: uuid4() for name in ("handed_out", "in_flight", "settled")}
+    (values["raw_1"], _), (values["raw_9"], digest) = signed(1), signed(9)
     with engine.begin() as connection:
         alembic_upgrade(connection, "0001")
     with engine.begin() as connection:
@@ -143,6 +169,13 @@ def test_an_upgrade_keeps_what_the_first_schema_held(server: Postgres) -> None:
         events = connection.execute(text("SELECT id, sequence, org_id FROM audit_events ORDER BY sequence")).all()
         assert len(events) == 2
         assert waiting == events
+        known = connection.execute(text("SELECT transaction_id, digest IS NOT NULL FROM attempts")).all()
+        open_ = {values["handed_out"], values["in_flight"]}
+        assert {row[0] for row in known if row[1]} == open_ < {row[0] for row in known}
+        [place] = connection.execute(text("SELECT * FROM signer.signed_nonces")).mappings().all()
+        assert (place["address"], place["chain_id"], place["nonce"]) == (b"w" * 20, 31337, 7)
+        assert (place["digest"], place["value_wei"], place["handed_out"]) == (digest, 9, False)
+        assert connection.execute(text("SELECT count(*) FROM signer.redemptions WHERE address IS NULL")).scalar() == 1
     engine.dispose()
 
 

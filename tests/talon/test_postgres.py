@@ -80,7 +80,13 @@ def test_passwords_are_in_private_files_and_nowhere_else(server: EmbeddedPostgre
 def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
     with connect(urls.owner) as owner:
         owner.execute("CREATE SCHEMA IF NOT EXISTS signer")
-        for table in ("public.audit_events", "public.vaults", "public.alembic_version", "signer.keys"):
+        for table in (
+            "public.audit_events",
+            "public.vaults",
+            "public.alembic_version",
+            "signer.keys",
+            "signer.redemptions",
+        ):
             owner.execute(f"CREATE TABLE {table} (id int GENERATED ALWAYS AS IDENTITY, note text)")
         grants(owner)
         grants(owner)
@@ -90,6 +96,7 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
         app.execute("UPDATE vaults SET note = 'b'")
         app.execute("DELETE FROM vaults")
         assert app.execute("SELECT note FROM audit_events").fetchall() == [("a",)]
+        assert app.execute("SELECT note FROM signer.redemptions").fetchall() == []
         for forbidden in (
             "UPDATE audit_events SET note = 'b'",
             "DELETE FROM audit_events",
@@ -98,6 +105,9 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
             "UPDATE alembic_version SET note = 'b'",
             "SELECT * FROM signer.keys",
             "INSERT INTO signer.keys (note) VALUES ('a')",
+            "INSERT INTO signer.redemptions (note) VALUES ('a')",
+            "UPDATE signer.redemptions SET note = 'b'",
+            "DELETE FROM signer.redemptions",
             "CREATE TABLE mine (id int)",
             "SET ROLE talon_signer",
         ):
@@ -106,7 +116,14 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
     with connect(urls.signer) as signer:
         signer.execute("INSERT INTO signer.keys (note) VALUES ('a')")
         signer.execute("SELECT * FROM alembic_version")
-        for forbidden in ("SELECT * FROM vaults", "INSERT INTO audit_events (note) VALUES ('a')"):
+        signer.execute("INSERT INTO signer.redemptions (note) VALUES ('a')")
+        for forbidden in (
+            "SELECT * FROM vaults",
+            "INSERT INTO audit_events (note) VALUES ('a')",
+            "UPDATE signer.redemptions SET note = 'b'",
+            "DELETE FROM signer.redemptions",
+            "TRUNCATE signer.redemptions",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 signer.execute(forbidden)
 

@@ -10,6 +10,7 @@ import pytest
 from anvil import chain
 from anvil.errors import AnvilError
 from anvil.rpc import call
+from tests.support.pace import patient
 from tests.support.ports import free_port
 
 
@@ -20,7 +21,7 @@ def test_state_survives_a_kill(tmp_path: Path) -> None:
     address = "0x" + "44" * 20
     call(url, "anvil_setBalance", address, "0x7")
     written = state.stat().st_mtime_ns if state.exists() else 0
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + patient(15)
     # two writes later the change is certainly in one of them
     for _ in range(2):
         while not state.exists() or state.stat().st_mtime_ns == written:

@@ -30,6 +30,7 @@ from tests.support.faulty_rpc import (
     no_simulation,
     wrong_chain,
 )
+from tests.support.pace import patient
 
 OWNER = ACCOUNTS[4]
 SENDER = parse_address(OWNER.address)
@@ -52,7 +53,7 @@ def send(url: str, to: bytes, data: bytes = b"", value: int = 0, gas: int | None
 
 def mined(url: str, tx_hash: str) -> dict[str, str]:
     """The receipt, which automine has ready a moment after it took the transaction."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patient(10)
     while (receipt := call(url, "eth_getTransactionReceipt", tx_hash)) is None:
         assert time.monotonic() < deadline, "not mined"
         time.sleep(0.01)

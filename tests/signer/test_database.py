@@ -13,6 +13,7 @@ import pytest
 from signer.errors import SignerUnavailable
 from tests.support.approvals import approval_of, some_transaction
 from tests.support.hsm import Hsm, temporary_hsm
+from tests.support.pace import patient
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.tokens import some_order
 
@@ -75,10 +76,11 @@ async def test_a_database_that_hangs_holds_up_only_what_needs_it_and_not_for_lon
             await asyncio.sleep(0)
             assert await client.issue_token(some_order())
             assert (await client.health()).ok
-            assert time.monotonic() - started < 1
+            # answered while what needs the database still waits for it
+            assert not asked.done()
             with pytest.raises(SignerUnavailable):
                 await asked
-            assert time.monotonic() - started < 8
+            assert time.monotonic() - started < patient(8)
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)

@@ -19,6 +19,7 @@ from signer.config import SignerConfig
 from signer.models import metadata
 from talon.bootstrap import ROOT
 from talon.token import TokenInfo, init_token
+from tests.support.pace import patient
 
 READY_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 10.0
@@ -100,7 +101,7 @@ class Hsm:
         """Start a signer process and wait until it serves; AssertionError with its log when it does not."""
         process = self.spawn(**changes)
         assert process.stdout is not None
-        async with asyncio.timeout(READY_DEADLINE_S):
+        async with asyncio.timeout(patient(READY_DEADLINE_S)):
             line = await asyncio.to_thread(process.stdout.readline)
         assert line == b"signer ready\n", self.log_file.read_text()[-2000:]
         return process
@@ -112,7 +113,7 @@ class Hsm:
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL, as a crash would."""
         process.kill()
-        process.wait(STOP_DEADLINE_S)
+        process.wait(patient(STOP_DEADLINE_S))
 
     def close(self) -> None:
         """Stop every process and close the socket."""
@@ -121,7 +122,7 @@ class Hsm:
                 process.send_signal(signal.SIGTERM)
         for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_DEADLINE_S)
+                process.wait(patient(STOP_DEADLINE_S))
             if process.poll() is None:
                 self.kill(process)
             assert process.stdout is not None

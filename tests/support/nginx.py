@@ -13,6 +13,7 @@ from pathlib import Path
 
 from talon.bootstrap import TOOLS, SetupError, one_at_a_time, run, succeeds
 from talon.confine import Confinement
+from tests.support.pace import patient
 
 OWN = TOOLS / "nginx"
 # the program itself (Debian 12 and later; before and in Ubuntu), and libraries that a bare system may lack
@@ -120,7 +121,7 @@ def _libraries(program: Path, environment: dict[str, str]) -> str:
 
 
 def _await_ports(process: subprocess.Popen[bytes], ports: tuple[int, ...], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + patient(START_TIMEOUT_S)
     for port in ports:
         while True:
             if process.poll() is not None or time.monotonic() > deadline:

@@ -18,6 +18,7 @@ import psycopg
 from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateSchema
 
+from tests.support.pace import patient
 from vault.db import Database
 
 START_DEADLINE_S = 30.0
@@ -107,7 +108,7 @@ class Postgres:
                 stderr=log,
                 env=self._environment,
             )
-        deadline = time.monotonic() + START_DEADLINE_S
+        deadline = time.monotonic() + patient(START_DEADLINE_S)
         while True:
             try:
                 port = int(self._settings.get("port", "5432"))

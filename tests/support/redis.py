@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from talon.ports import free_ports
+from tests.support.pace import patient
 
 START_DEADLINE_S = 10.0
 
@@ -40,7 +41,7 @@ class Redis:
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *command], stdout=subprocess.DEVNULL, cwd="/"
         )
-        deadline = time.monotonic() + START_DEADLINE_S
+        deadline = time.monotonic() + patient(START_DEADLINE_S)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

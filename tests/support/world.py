@@ -11,6 +11,8 @@ from uuid import uuid4
 import httpx
 from eth_account import Account
 
+from tests.support.pace import patient
+
 ETHER = 10**18
 SOAK = os.environ.get("TALON_SOAK") == "1"
 
@@ -68,7 +70,7 @@ async def until(
     ask: Callable[[], Awaitable[Any]], timeout_s: float = 60, what: str = "the condition", every_s: float = 0.2
 ) -> Any:
     """Poll until the answer is truthy; fails the test after `timeout_s` seconds."""
-    deadline = asyncio.get_running_loop().time() + timeout_s
+    deadline = asyncio.get_running_loop().time() + patient(timeout_s)
     while asyncio.get_running_loop().time() < deadline:
         if answer := await ask():
             return answer

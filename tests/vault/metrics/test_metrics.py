@@ -15,6 +15,7 @@ import intents.models  # noqa: F401 - the tables
 from chains.rpc import ChainClients
 from talon.ports import free_ports
 from tests.support.factories import make_user
+from tests.support.pace import patient
 from tests.support.vault_api import Tenant
 from tests.support.vault_app import client, make_app
 from vault.auth.router import router as auth
@@ -142,7 +143,7 @@ async def test_a_dead_endpoint_and_a_dead_database_do_not_hold_it_up(watched: Fa
     began = time.monotonic()
     found = await scrape(watched)
     assert not [name for name, _ in found if name == "talon_wallet_balance"]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < patient(3)
 
     gone = Database("postgresql+psycopg://nobody@/none?host=/nonexistent")
     app = make(replace(context, database=gone))
@@ -151,7 +152,7 @@ async def test_a_dead_endpoint_and_a_dead_database_do_not_hold_it_up(watched: Fa
     assert found[key("talon_database_up")] == 0
     assert found[key("talon_scrape_failed", fact="audit")] == 1
     assert found[key("talon_hsm_ok")] == 1
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < patient(3)
     await gone.close()
 
 

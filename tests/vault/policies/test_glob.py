@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.pace import patient
 from vault.policies.glob import MAX_STARS, fault_of, matches
 
 TABLE = [
@@ -84,7 +85,7 @@ def test_hostile_patterns_cost_little() -> None:
     started = time.perf_counter()
     assert not matches("/".join(["**", "a"] * 60) + "/b", "/".join(["a"] * 250))
     assert not matches("a*" * 30 + "b", "a" * 500)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < patient(1)
 
 
 @pytest.mark.parametrize("pattern", ["**", "*", "a", "a/**", "a_b-c/*/x*y", "/".join(["*"] * MAX_STARS)])

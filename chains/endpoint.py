@@ -1,8 +1,10 @@
 """One HTTP endpoint of a chain: send a JSON-RPC payload, get JSON back, trust it only on the right chain."""
 
 import asyncio
+import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -10,24 +12,44 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from chains.errors import BadHex, RpcError, RpcUnavailable, WrongChain
+from chains.errors import BadHex, RpcError, RpcRefused, RpcUnavailable, WrongChain
 from chains.health import Health
 from chains.quantities import COUNT_BITS, parse_quantity
+from chains.refusals import About, about, refusal_in
+
+log = logging.getLogger(__name__)
 
 FailureT = TypeVar("FailureT", bound=RpcError)
 
 # A node behind a name can be exchanged under us; that is noticed within this time, or at the next lost connection
 RECHECK_AFTER_S: Final = 30.0
+# How long it is remembered that an endpoint takes few calls at once
+REMEMBER_S: Final = 600.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+# Shorter parts of an address are names of networks and versions
+_SHORTEST_SECRET: Final = 8
 
 
 class TransportFailed(RpcError):  # noqa: N818 - as in chains.errors
-    """This endpoint gave no usable answer; `delivered` says whether the request may have reached it all the same."""
+    """This endpoint gave no usable answer; `delivered` says whether the request may have reached it all the same.
 
-    def __init__(self, message: str, *, delivered: bool, stale_connection: bool = False) -> None:
+    `http_status` is that of an answer without JSON-RPC, `spoke` says that the node itself said something.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        delivered: bool,
+        stale_connection: bool = False,
+        http_status: int | None = None,
+        spoke: bool = False,
+    ) -> None:
         super().__init__(message)
         self.delivered = delivered
         self.stale_connection = stale_connection
+        self.http_status = http_status
+        self.spoke = spoke
 
 
 def mask_url(url: str) -> str:
@@ -41,11 +63,19 @@ def mask_url(url: str) -> str:
 
 
 class Endpoint:
-    """A URL with what we know of it: verified when, in use or not."""
+    """A URL with what we know of it: verified when, in use or not, how many calls it takes at once.
 
-    def __init__(self, chain_id: int, url: str, timeout_s: float) -> None:
+    Callers are told of it as `label`, "endpoint 2"; only the log names its host.
+    """
+
+    def __init__(self, chain_id: int, url: str, timeout_s: float, label: str = "the endpoint") -> None:
         self.name = mask_url(url)
         self.health = Health(self.name)
+        self.label = label
+        self._secrets = _secrets_of(url)
+        self._batch_size: int | None = None
+        self._batch_until = 0.0
+        self._told: set[str] = set()
         self._chain_id = chain_id
         self._url = url
         self._timeout_s = timeout_s
@@ -59,6 +89,16 @@ class Endpoint:
     def is_failing(self) -> bool:
         """Failed, and has not answered since: ask the others first."""
         return self.health.is_out
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many calls a list may hold; None while no limit is known."""
+        return self._batch_size if time.monotonic() < self._batch_until else None
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self._batch_size, self._batch_until = size, time.monotonic() + REMEMBER_S
+        self._tell("batches", f"takes no more than {size} calls at once")
 
     async def exchange(self, session: aiohttp.ClientSession, payload: Any) -> Any:
         """POST a JSON-RPC payload; returns the decoded answer.
@@ -101,13 +141,16 @@ class Endpoint:
         self._verified_until = 0.0
         request = {"jsonrpc": "2.0", "id": 0, "method": "eth_chainId", "params": []}
         answer = await self._post(session, request)
+        if (refused := refusal_in(answer)) is not None:
+            said = f"{self.label} does not say which chain it serves, but: {self.hide(refused)}"
+            raise self._remember(lambda: TransportFailed(said, delivered=False, spoke=True))
         result = answer.get("result") if isinstance(answer, dict) and answer.get("id") == 0 else None
         try:
             chain_id = parse_quantity(result, COUNT_BITS)
         except BadHex:
             raise self.failed("does not say which chain it serves", delivered=False) from None
         if chain_id != self._chain_id:
-            message = f"{self.name} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
+            message = f"{self.label} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
             raise self._remember(lambda: WrongChain(message))
         self._verified_until = time.monotonic() + RECHECK_AFTER_S
 
@@ -153,26 +196,30 @@ class Endpoint:
         except orjson.JSONDecodeError:
             answer = None
         refused = isinstance(answer, dict) and isinstance(answer.get("error"), dict)
-        # Some nodes send JSON-RPC errors with 4xx; 429 and 5xx come from proxies, and say nothing about the request
-        if status == 200 or (refused and 400 <= status < 500 and status != 429):
+        # Some nodes send JSON-RPC errors with 4xx; these and 5xx are about us or a proxy, not about the request
+        if status == 200 or (refused and 400 <= status < 500 and status not in (401, 402, 403, 429)):
             if not isinstance(answer, dict | list):
                 raise self.failed("did not answer with JSON-RPC", delivered=True)
             self.health.answered()
             return answer
-        raise self.failed(f"answered HTTP {status}", delivered=True)
+        raise self.failed(f"answered HTTP {status}", delivered=status not in (401, 402, 403, 429), http_status=status)
 
-    def failed(self, what: str, *, delivered: bool, stale_connection: bool = False) -> TransportFailed:
+    def failed(
+        self, what: str, *, delivered: bool, stale_connection: bool = False, http_status: int | None = None
+    ) -> TransportFailed:
         """The error to raise when this endpoint gave no usable answer; the others are asked first for a while."""
         # after a lost connection there may be another node behind the same name
         self._verified_until = 0.0
-        message = f"{self.name} {what}"
+        message = f"{self.label} {what}"
         return self._remember(
-            lambda: TransportFailed(message, delivered=delivered, stale_connection=stale_connection)
+            lambda: TransportFailed(
+                message, delivered=delivered, stale_connection=stale_connection, http_status=http_status
+            )
         )
 
     def out_of_use(self, error: RpcError) -> None:
         """Ask the others first until it answers again."""
-        self.health.failed(f"chain {self._chain_id}: {error}")
+        self.health.failed(f"chain {self._chain_id}, {self.name}: {error}")
 
     async def probe(self, session: aiohttp.ClientSession) -> None:
         """Find out whether an endpoint out of use is back."""
@@ -184,6 +231,31 @@ class Endpoint:
         """Another endpoint, asked later, answered before this one."""
         self.failed("was slower than another endpoint", delivered=True)
 
+    def says(self, refused: RpcRefused, method: str | None = None) -> TransportFailed:
+        """The error to raise when the node answered with what is no answer to the call: another is asked for it."""
+        whose = about(refused)
+        said = f"{self.label} says: {self.hide(refused)}"
+        # what a limit or a missing method stopped was not looked at; anything else may have been carried out
+        delivered = whose not in (About.ENDPOINT, About.METHOD)
+        if whose is About.METHOD and method is not None:
+            self._tell(method, f"does not offer {method}: {self.hide(refused)}")
+        if whose is About.ENDPOINT:
+            return self._remember(lambda: TransportFailed(said, delivered=delivered, spoke=True))
+        return TransportFailed(said, delivered=delivered, spoke=True)
+
+    def hide(self, refused: RpcRefused) -> RpcRefused:
+        """The refusal without any part of this endpoint's address that may be a key."""
+        message = refused.message
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
+        return refused if message == refused.message else RpcRefused(refused.code, message, refused.data)
+
+    def _tell(self, kind: str, what: str) -> None:
+        """One line in the log, once per kind and not once a call."""
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("chain %d: %s %s", self._chain_id, self.name, what)
+
     def _remember(self, failure: Callable[[], FailureT]) -> FailureT:
         # an error is made anew for everyone: tasks that raise the same one would share its traceback
         self._failures += 1
@@ -194,6 +266,20 @@ class Endpoint:
         return error
 
 
-def unavailable(chain_id: int, reasons: list[str]) -> RpcUnavailable:
-    """All endpoints failed: each one's reason, masked."""
-    return RpcUnavailable(f"chain {chain_id} cannot be reached: {'; '.join(reasons) or 'no endpoint is configured'}")
+def unavailable(chain_id: int, failures: Sequence[TransportFailed]) -> RpcUnavailable:
+    """No endpoint answered the call: each one's reason, without its address."""
+    reached = any(failed.spoke for failed in failures)
+    reasons = "; ".join(str(failed) for failed in failures) or "no endpoint is configured"
+    return RpcUnavailable(f"chain {chain_id} {'gives no answer' if reached else 'cannot be reached'}: {reasons}")
+
+
+def _secrets_of(url: str) -> tuple[str, ...]:
+    """The parts of an address in which providers' keys sit, longest first."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ()
+    host = (parts.hostname or "").split(".") if (parts.hostname or "").count(".") > 1 else []
+    user = [parts.username or "", parts.password or ""]
+    pieces = [*host[:-2], *user, *parts.path.split("/"), *re.split("[&=]", parts.query), parts.fragment]
+    return tuple(sorted({each for each in pieces if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True))

@@ -23,7 +23,7 @@ async def first(
     """
     left = list(endpoints)
     asked: dict[asyncio.Task[T], Endpoint] = {}
-    reasons: list[str] = []
+    failures: list[TransportFailed] = []
     wrong: WrongChain | None = None
     try:
         while left or asked:
@@ -39,7 +39,7 @@ async def first(
                 except WrongChain as error:
                     wrong = error
                 except TransportFailed as error:
-                    reasons.append(str(error))
+                    failures.append(error)
                 else:
                     for overtaken in asked.values():
                         overtaken.overtaken()
@@ -50,7 +50,7 @@ async def first(
         await asyncio.gather(*asked, return_exceptions=True)
     if wrong is not None:
         raise wrong
-    raise unavailable(chain_id, reasons)
+    raise unavailable(chain_id, failures)
 
 
 async def _twice(endpoint: Endpoint, ask: Callable[[Endpoint], Awaitable[T]]) -> T:

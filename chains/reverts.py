@@ -3,6 +3,7 @@
 What comes from a contract is untrusted text: it is bounded and stripped of control characters.
 """
 
+import re
 from typing import Final
 
 from eth_abi.abi import decode
@@ -30,6 +31,14 @@ _PANICS: Final = {
     0x41: "too much memory allocated",
     0x51: "call to an uninitialised function",
 }
+# go-ethereum's code for a revert that returned data, and Parity's for one that did not succeed
+_REVERT_CODES: Final = frozenset({3, -32015})
+_FAILED = re.compile(
+    r"revert|opcode|out ?of ?gas|evm error|vm (execution error|exception)|invalid jump|stack (over|under)flow",
+    re.IGNORECASE,
+)
+# revert bytes on their own, or behind a word: "Reverted 0x08c379a0…"
+_BYTES = re.compile(r"(?:\A|\s|:)(0x[0-9a-fA-F]*)\Z", re.ASCII)
 _PREFIXES: Final = ("execution reverted: ", "execution reverted", "vm exception while processing transaction: ")
 
 
@@ -53,12 +62,29 @@ def decode_revert(data: bytes, message: str = "") -> str:
     return _node_reason(message)
 
 
+def is_revert(code: int, message: str, data: str | None) -> bool:
+    """Does a JSON-RPC error say that the execution failed? Codes, words and data tell; there is no standard."""
+    if code in _REVERT_CODES or len(revert_data(data)) >= 4:
+        return True
+    return any(_FAILED.search(text[:MAX_TEXT]) for text in (message, data or ""))
+
+
+def reason_of(message: str, data: str | None) -> str:
+    """Why the execution failed, from a JSON-RPC error's words and data; never empty."""
+    returned = revert_data(data)
+    if returned or data is None or data.startswith("0x"):
+        return decode_revert(returned, message)
+    # the words are in the data ("err: revert"), and the message only says that something went wrong
+    return _node_reason(f"{message} {data}")
+
+
 def revert_data(text: object) -> bytes:
     """Revert bytes as a node returns them; empty when there are none or they cannot be read."""
-    if not isinstance(text, str):
+    found = _BYTES.search(text.strip()) if isinstance(text, str) else None
+    if found is None:
         return b""
     try:
-        return parse_data(text, MAX_REVERT_BYTES)
+        return parse_data(found.group(1), MAX_REVERT_BYTES)
     except BadHex:
         return b""
 

@@ -8,11 +8,14 @@ from typing import Any, Final, TypeVar
 
 import aiohttp
 
+from chains.batches import ask_all
 from chains.chain import Chain
 from chains.endpoint import Endpoint, TransportFailed
 from chains.errors import NoEndpoint, RpcRefused, RpcUnavailable, WrongChain
 from chains.hexdata import format_data
 from chains.race import first
+from chains.refusals import About, about
+from chains.replies import result_of
 from chains.reverts import clean
 from chains.send_errors import SendOutcome, classify
 from chains.transactions import transaction_hash
@@ -23,9 +26,6 @@ T = TypeVar("T")
 Request = tuple[str, Sequence[Any]]
 
 MAX_CONNECTIONS: Final = 64
-# Providers answer with these when they have enough of us; the next endpoint may still help
-_EXHAUSTED_CODES: Final = frozenset({-32005, 429})
-_MAX_MESSAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ class ChainClient:
     def __init__(self, chain_id: int, urls: Sequence[str], timeout_s: float = 5.0) -> None:
         self.chain_id = chain_id
         # named twice, an endpoint still is one witness
-        self._endpoints = tuple(Endpoint(chain_id, url, timeout_s) for url in dict.fromkeys(urls))
+        self._endpoints = tuple(
+            Endpoint(chain_id, url, timeout_s, f"endpoint {number}")
+            for number, url in enumerate(dict.fromkeys(urls), 1)
+        )
         self._probes: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._ids = count(1)
@@ -56,36 +59,63 @@ class ChainClient:
         """The result of one call.
 
         Raises RpcRefused when a node answers with an error, RpcUnavailable when none answers, WrongChain when
-        the only ones that answer serve another chain.
+        the only ones that answer serve another chain. An error that is not about the call is asked of the next
+        endpoint, and raised only when none answers better.
         """
         request = self._request(method, params)
+        kept: list[RpcRefused] = []
 
         async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> Any:
-            return _result(endpoint, request["id"], await endpoint.exchange(session, request))
+            answer = result_of(endpoint, request["id"], await endpoint.exchange(session, request))
+            if isinstance(answer, RpcRefused) and about(answer) is not About.CALL:
+                _keep(kept, answer)
+                raise endpoint.says(answer, method)
+            return answer
 
-        answer = await self._first(ask)
+        try:
+            answer = await self._first(ask)
+        except (RpcUnavailable, WrongChain):
+            if not kept:
+                raise
+            answer = kept[-1]
         if isinstance(answer, RpcRefused):
             raise answer
         return answer
 
     async def batch(self, requests: Sequence[Request]) -> list[Any]:
-        """The results of several calls in one exchange with one endpoint, in order; a refusal stands in its place.
+        """The results of several calls, in order; a refusal stands in its place.
 
-        Raises as `call` does when there is no answer at all, and RpcRefused when the node refuses the whole.
+        One exchange with one endpoint where that takes lists and answers all; what it does not answer is asked of
+        the next one. Raises RpcUnavailable or WrongChain as `call` does when there is no answer at all.
         """
         if not requests:
             return []
         payload = [self._request(method, params) for method, params in requests]
+        answers: dict[int, Any] = {}
+        refusals: dict[int, RpcRefused] = {}
 
-        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> list[Any]:
-            answer = await endpoint.exchange(session, payload)
-            if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-                raise _refusal(answer["error"])
-            items = answer if isinstance(answer, list) else []
-            by_id = {item["id"]: item for item in items if isinstance(item, dict) and isinstance(item.get("id"), int)}
-            return [_result(endpoint, request["id"], by_id.get(request["id"])) for request in payload]
+        async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+            if answers and endpoint.is_failing():
+                # for the rest alone nobody waits for one that is out of use
+                raise TransportFailed(f"{endpoint.label} is out of use", delivered=False)
+            said: TransportFailed | None = None
+            rest = [request for request in payload if request["id"] not in answers]
+            for request_id, answer in (await ask_all(endpoint, session, rest)).items():
+                if isinstance(answer, RpcRefused) and about(answer) is not About.CALL:
+                    refusals[request_id] = answer
+                    said = endpoint.says(answer, next(each["method"] for each in rest if each["id"] == request_id))
+                else:
+                    answers[request_id] = answer
+            if len(answers) < len(payload):
+                raise said or endpoint.failed("left a call unanswered", delivered=True)
 
-        return await self._first(ask)
+        try:
+            await self._first(ask)
+        except (RpcUnavailable, WrongChain):
+            # limits and credentials say nothing about any call
+            if not answers and all(about(each) is About.ENDPOINT for each in refusals.values()):
+                raise
+        return [_one_of(each["id"], answers, refusals) for each in payload]
 
     async def verify_chain(self) -> None:
         """Check that an endpoint answers and serves our chain; RpcUnavailable or WrongChain."""
@@ -108,12 +138,15 @@ class ChainClient:
         async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> SendResult:
             nonlocal asked
             try:
-                answer = _result(endpoint, request["id"], await endpoint.exchange(session, request))
+                answer = result_of(endpoint, request["id"], await endpoint.exchange(session, request))
+                if isinstance(answer, RpcRefused):
+                    outcome = classify(answer.code, answer.message)
+                    if outcome is SendOutcome.UNKNOWN:
+                        raise endpoint.says(answer, request["method"])
+                    return SendResult(outcome, answer.message)
             except TransportFailed as failed:
                 asked = asked or failed.delivered
                 raise
-            if isinstance(answer, RpcRefused):
-                return SendResult(classify(answer.code, answer.message), answer.message)
             if isinstance(answer, str) and answer.lower() == expected:
                 return SendResult(SendOutcome.ACCEPTED)
             asked = True
@@ -210,28 +243,13 @@ class ChainClients:
             await client.close()
 
 
-def _result(endpoint: Endpoint, request_id: int, answer: Any) -> Any:
-    """The result in a JSON-RPC answer, or its error as a value; TransportFailed for what is neither."""
-    if not isinstance(answer, dict):
-        raise endpoint.failed("left a call unanswered", delivered=True)
-    error = answer.get("error")
-    if isinstance(error, dict):
-        refused = _refusal(error)
-        if refused.code in _EXHAUSTED_CODES:
-            raise endpoint.failed(f"has enough of us ({refused.code})", delivered=False)
-        return refused
-    if answer.get("id") != request_id or "result" not in answer:
-        raise endpoint.failed("answered something else than was asked", delivered=True)
-    return answer["result"]
+def _one_of(request_id: int, answers: Mapping[int, Any], refusals: Mapping[int, RpcRefused]) -> Any:
+    if request_id in answers:
+        return answers[request_id]
+    return refusals.get(request_id) or RpcRefused(0, "the node left this call unanswered")
 
 
-def _refusal(error: Mapping[str, Any]) -> RpcRefused:
-    code, message, data = error.get("code"), error.get("message"), error.get("data")
-    if isinstance(data, dict):
-        # some nodes wrap the revert bytes once more
-        data = data.get("data")
-    return RpcRefused(
-        code if isinstance(code, int) else 0,
-        clean("" if message is None else str(message), _MAX_MESSAGE) or "no message",
-        data if isinstance(data, str) else None,
-    )
+def _keep(kept: list[RpcRefused], refused: RpcRefused) -> None:
+    # limits and credentials say nothing about the call: with them alone the chain gives no answer
+    if about(refused) is not About.ENDPOINT:
+        kept.append(refused)

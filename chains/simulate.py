@@ -11,9 +11,10 @@ from typing import Final
 from chains.defaults import DEFAULT_CHAINS
 from chains.errors import RpcRefused, RpcUnavailable
 from chains.quantities import COUNT_BITS, quantity
+from chains.refusals import lacks_method
 from chains.reverts import decode_revert
 from chains.rpc import ChainClient
-from chains.simulate_plain import lacks_method, simulate_plainly, unchained
+from chains.simulate_plain import simulate_plainly, unchained
 from chains.simulation import MAX_PAIRS, Call, Plan, Ran, UnreadableError, call_object
 from chains.simulation_result import (
     BalanceChange,

@@ -1,33 +1,12 @@
 """The plainer simulation for a node without eth_simulateV1: does a call go through, and with how much gas?"""
 
-import re
 from collections.abc import Sequence
-from typing import Final
 
 from chains.errors import RpcRefused, RpcUnavailable
 from chains.quantities import COUNT_BITS, quantity
-from chains.reverts import decode_revert, revert_data
 from chains.rpc import ChainClient
 from chains.simulation import Call, call_object
-from chains.simulation_result import SimulationResult, cannot_start, from_refusal, reverted
-
-# EIP-1474's codes, and what nodes make of them
-_NO_SUCH_METHOD_CODES: Final = frozenset({-32601, -32602, -32004})
-_NO_SUCH_METHOD = re.compile(
-    r"(method|simulate).{0,60}(not found|not exist|not supported|not available|not implemented|unknown|disabled)"
-    r"|(unsupported|unknown|unrecogni[sz]ed) method",
-    re.IGNORECASE,
-)
-_EXECUTION_FAILED = re.compile(
-    r"revert|opcode|out ?of ?gas|evm error|invalid jump|stack (over|under)flow", re.IGNORECASE
-)
-# go-ethereum's code for a revert that returned data
-_REVERT_CODE: Final = 3
-
-
-def lacks_method(refused: RpcRefused) -> bool:
-    """Does the node refuse because it does not offer the method, or not with these parameters?"""
-    return refused.code in _NO_SUCH_METHOD_CODES or _NO_SUCH_METHOD.search(refused.message) is not None
+from chains.simulation_result import SimulationResult, cannot_start, from_refusal
 
 
 async def simulate_plainly(
@@ -43,7 +22,7 @@ async def simulate_plainly(
     answers = await client.batch([("eth_call", request), ("eth_estimateGas", request)])
     for answer in answers:
         if isinstance(answer, RpcRefused):
-            return _failure(answer, method)
+            return from_refusal(answer, method, ())
     if not isinstance(answers[0], str) or not answers[0].startswith("0x"):
         raise RpcUnavailable("the node answered something that is not what a call returns")
     gas = quantity(answers[1], COUNT_BITS)
@@ -58,10 +37,3 @@ def unchained() -> SimulationResult:
         "this chain's node cannot run a transaction on the state that another leaves (it lacks eth_simulateV1)",
         "none",
     )
-
-
-def _failure(refused: RpcRefused, method: str) -> SimulationResult:
-    returned = revert_data(refused.data)
-    if refused.code == _REVERT_CODE or returned or _EXECUTION_FAILED.search(refused.message):
-        return reverted(decode_revert(returned, refused.message), 0, method)
-    return from_refusal(refused, method, ())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from chains.errors import RpcRefused, RpcUnavailable
-from chains.reverts import clean
+from chains.reverts import clean, is_revert, reason_of
 from chains.send_errors import SendOutcome, classify
 
 # The machine-readable names of the refusals people meet
@@ -77,12 +77,14 @@ def cannot_start(code: str, error: str, method: str) -> SimulationResult:
 
 
 def from_refusal(refused: RpcRefused, method: str, prior: Sequence[object]) -> SimulationResult:
-    """The node's reason why a call cannot start, possibly because of `prior` before it.
+    """A node's refusal as a result: a revert with its reason, or why the call cannot start, perhaps for `prior`.
 
     RpcUnavailable for what is not about the call but the node's own trouble: that must not count against the call.
     """
+    if is_revert(refused.code, refused.message, refused.data):
+        return reverted(reason_of(refused.message, refused.data), 0, method)
     if classify(refused.code, refused.message) is not SendOutcome.REFUSED:
-        raise RpcUnavailable(f"the node cannot simulate: {clean(refused.message)}") from refused
+        raise RpcUnavailable(f"the node cannot simulate: {refused}") from refused
     code = next((code for pattern, code in _REFUSALS if pattern.search(refused.message)), "REFUSED")
     behind = f" (behind {len(prior)} earlier transactions of this wallet)" if prior else ""
     return cannot_start(code, f"{clean(refused.message)}{behind}", method)

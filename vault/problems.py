@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError
+from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError, RpcRefused
 from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SealBroken, SignerError, SignerUnavailable
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
@@ -128,7 +128,11 @@ async def _answer_chains(_: Request, error: Exception) -> Response:
     if isinstance(error, RpcError):
         if isinstance(error, NoEndpoint):
             return render(unavailable(f"There is {error}; the operator names one", retry_after_s=60))
-        return render(unavailable("The chain cannot be reached at the moment"))
+        if isinstance(error, RpcRefused):
+            return render(unavailable(f"The chain's node refuses to answer: {error}"))
+        # the text says what each endpoint said, never where it is
+        said = str(error)
+        return render(unavailable(f"{said[:1].upper()}{said[1:]}; nothing was done, try again."))
     if isinstance(error, BadNonce):
         return render(unprocessable(str(error)))
     return render(bad_request(str(error)))

@@ -3,9 +3,9 @@ import pytest
 from anvil.accounts import ACCOUNTS
 from chains.addresses import parse_address
 from chains.errors import RpcRefused, RpcUnavailable
+from chains.refusals import lacks_method
 from chains.rpc import ChainClient
 from chains.simulate import Call, recommended_gas, simulate, simulate_bundle
-from chains.simulate_plain import lacks_method
 from tests.chains.conftest import Contracts
 from tests.chains.test_quantities import NO_QUANTITIES
 from tests.chains.test_simulate import calldata, fresh

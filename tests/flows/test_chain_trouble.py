@@ -90,9 +90,16 @@ async def test_nothing_is_sent_to_a_node_of_another_chain(
         world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
         wallet, agent = await world.wallet(), await world.agent()
         before = proxy.count(SEND)
-        answer = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
-        assert answer.status_code == 503, answer.text
+        for _ in range(3):
+            answer = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
+            assert answer.status_code == 503, answer.text
+            assert "ndpoint 1 serves chain 1 instead of 31337" in answer.json()["detail"]
+            assert proxy.url not in answer.text
         assert proxy.count(SEND) == before
+        told = [
+            line for line in (running.home / "logs" / "api.log").read_text().splitlines() if "serves chain 1" in line
+        ]
+        assert len(told) == 1, told
         await world.close()
     finally:
         await running.stop()

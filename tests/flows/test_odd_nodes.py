@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.instance import Running, start_instance
-from tests.support.odd_node import ASKED, FOLLOWED, OddNode, Row, rows
+from tests.support.odd_node import ASKED, BATCHED, FOLLOWED, OddNode, Row, rows
 from tests.support.world import Agent, Wallet, World, address
 
 
@@ -60,3 +60,11 @@ async def test_a_transaction_that_is_mined(row: Row, node: OddNode, agent: Agent
     sent = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
     shown = (await agent.mined(sent.json()["id"]))["receipt"]
     assert {name: shown.get(name) for name in row.right} == row.right
+
+
+async def test_an_endpoint_that_takes_few_calls_at_once(node: OddNode, agent: Agent, wallet: Wallet) -> None:
+    for batches in (BATCHED["five, told in a list"], BATCHED["none"]):
+        node.batches = batches
+        sent = await agent.submit(wallet, address(), "0.1")
+        assert sent.status_code == 201, sent.text
+        assert (await agent.mined(sent.json()["id"]))["receipt"]["status"] == "success"

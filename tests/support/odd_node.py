@@ -97,13 +97,82 @@ def _on_objects(how: Callable[[dict[str, Any]], dict[str, Any]]) -> Change:
 # Revert bytes of `require(false, "no")` (Solidity's Error(string))
 NO: Final = "0x08c379a0" + f"{32:064x}" + f"{2:064x}" + "6e6f".ljust(64, "0")
 
+LACKING: Final = Refuse(-32601, "the method does not exist/is not available")
+PLAIN: Final = {SIMULATE: LACKING}
+
+
+def as_a_whole(code: int, message: str) -> dict[str, Any]:
+    """Every exchange is answered by one error, a list of calls too."""
+    refusal = Refuse(code, message)
+    return {"faults": {EVERY: refusal}, "batches": Batches(0, refusal)}
+
+
 ASKED: Final[dict[str, Row]] = {
     "sound": Row({}, right=201),
     "no eth_feeHistory": Row({HISTORY: Refuse(-32601, "the method eth_feeHistory does not exist")}, right=201),
     "no tip suggested": Row({"eth_maxPriorityFeePerGas": Refuse(-32601, "method not found")}, right=201),
-    "no simulation": Row({SIMULATE: Refuse(-32601, "the method eth_simulateV1 does not exist")}, right=201),
+    "no simulation": Row(PLAIN, right=201),
     "empty fee history": Row({HISTORY: Answer(None)}, right=201),
-    "HTTP 502": Row({EVERY: Status(502)}, right=503),
+    "HTTP 502": Row({EVERY: Status(502)}, right=503, words=("endpoint 1 answered HTTP 502",)),
+    "unauthorized": Row(
+        **as_a_whole(-32000, "Unauthorized"), right=503, words=("endpoint 1", ": Unauthorized (-32000)")
+    ),
+    "unauthorized by HTTP": Row({EVERY: Status(401)}, right=503, words=("endpoint 1 answered HTTP 401",)),
+    "too fast": Row(**as_a_whole(-32007, "50/second request limit reached"), right=503, words=("request limit",)),
+    "internal": Row(**as_a_whole(-32603, "Internal error"), right=503, words=("Internal error (-32603)",)),
+    "says where it is": Row(
+        **as_a_whole(-32000, "upstream https://eth.example/v2/SECRET is down"),
+        right=503,
+        words=("upstream (address)",),
+    ),
+    "no number": Row({COUNT: Answer("many")}, right=503, words=("not a number",)),
+    "revert, as Parity says it": Row(
+        PLAIN | {"eth_call": Refuse(-32015, "VM execution error.", f"Reverted {NO}")},
+        right=422,
+        words=("reverted, no",),
+    ),
+    "revert, in words only": Row(
+        PLAIN | {"eth_call": Refuse(-32015, "VM execution error.", "err: revert")}, right=422, words=("err: revert",)
+    ),
+    "revert, as internal error": Row(
+        PLAIN | {"eth_call": Refuse(-32603, "VM Exception while processing transaction: revert no luck")},
+        right=422,
+        words=("no luck",),
+    ),
+    "revert, of the simulation": Row(
+        {SIMULATE: Refuse(-32015, "VM execution error.", f"Reverted {NO}")},
+        right=422,
+        words=("reverted, no",),
+    ),
+    "revert, of the estimate": Row(
+        PLAIN | {"eth_estimateGas": Refuse(-32015, "VM execution error.", NO)}, right=422, words=("reverted, no",)
+    ),
+}
+
+# Ways of not taking a list of calls; each is answered by shorter lists, or by single calls
+BATCHED: Final[dict[str, Batches]] = {
+    "ten": Batches(10, Refuse(-32600, "batch limit exceeded")),
+    "ten, by HTTP": Batches(10, Status(413)),
+    "five, told in a list": Batches(5, Refuse(-32000, "too many calls in batch"), listed=True),
+    "none": Batches(0, Refuse(-32600, "invalid request")),
+    "none, told for every call": Batches(0, Refuse(-32000, "batch requests are not supported"), each=True),
+    "none, not parsed": Batches(0, Refuse(-32700, "parse error")),
+    "none, by HTTP": Batches(0, Status(400, b"Bad Request")),
+    "none, vaguely": Batches(0, Refuse(-32603, "Internal error")),
+}
+
+# What an endpoint says that is no answer to the call: the next one is asked
+ELSEWHERE: Final[dict[str, Row]] = {
+    "-32005": Row(**as_a_whole(-32005, "limit exceeded")),
+    "-32007": Row(**as_a_whole(-32007, "request limit reached")),
+    "-32029": Row(**as_a_whole(-32029, "Too many requests")),
+    "-32603": Row(**as_a_whole(-32603, "Internal error")),
+    "unauthorized": Row(**as_a_whole(-32000, "Unauthorized")),
+    "no such key": Row(**as_a_whole(-32001, "invalid API key")),
+    "HTTP 401": Row({EVERY: Status(401, b"Unauthorized")}),
+    "HTTP 403 in JSON": Row({EVERY: Status(403, b'{"error":{"code":-32600,"message":"Must be authenticated!"}}')}),
+    "offers sending only": Row({EVERY: LACKING}),
+    "something new": Row(**as_a_whole(-39999, "nobody knows")),
 }
 
 FOLLOWED: Final[dict[str, Row]] = {

@@ -9,9 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from vault.auth.authenticate import SIGNED_IN
 from vault.auth.caller import Caller
+from vault.auth.origin import FORWARDED
 
 TIMEOUT_S = 30.0
-_PASSED_ON = (b"x-forwarded-for", b"user-agent")
+# who asks, through whom, and which device: a page's request stands for its browser's
+_PASSED_ON = frozenset(name.encode() for name in (*FORWARDED, "user-agent", "cookie"))
 
 
 @dataclass(frozen=True)

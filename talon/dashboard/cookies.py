@@ -1,7 +1,8 @@
-"""The two cookies: of a person's session, and of a visit before that."""
+"""The cookies: of a person's session, of a visit before that, and of a device that was known once."""
 
 from fastapi import Request, Response
 
+from vault.auth.places import cookie_name
 from vault.context import Context
 
 SESSION_HOURS = 12
@@ -12,6 +13,7 @@ class Cookies:
     """Names and flags; over https both are bound to the host and never sent in the clear."""
 
     def __init__(self, context: Context) -> None:
+        self.device = cookie_name(context.options.public_url)
         self._secure = context.options.public_url.startswith("https://")
         prefix = "__Host-" if self._secure else ""
         self.session, self.visit, self.challenge = (

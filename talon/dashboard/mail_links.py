@@ -70,6 +70,24 @@ async def reset_password(visitor: Visitor, request: Request) -> Response:
     return visitor.show("Password changed", lines=("Sign in with your new password.",), links=_TO_LOGIN)
 
 
+@router.get("/know-device")
+async def know_device_form(visitor: Visitor, token: Token) -> Response:
+    """Ask whether this device is the person's own."""
+    return _know_device(visitor, token)
+
+
+@router.post("/know-device")
+async def know_device(visitor: Visitor, request: Request) -> Response:
+    """Know the device from now on."""
+    token = (await visitor.form()).get("token", "")
+    answer = await ask(request, "POST", "/v1/auth/know-device", {"token": token})
+    if not answer.ok:
+        return _know_device(visitor, token, problem=answer.detail, status=answer.status)
+    shown = visitor.show("This device is known now", lines=("Sign in again.",), links=_TO_LOGIN)
+    visitor.cookies.put(shown, visitor.cookies.device, answer.body["device_token"], answer.body["expires_in"])
+    return shown
+
+
 @router.get("/cli/verify")
 async def device_form(visitor: Visitor, code: Code = "") -> Response:
     """Ask a signed-in person whether a command line may act for him."""
@@ -127,6 +145,16 @@ def _forgot_password(visitor: Visit, email: str = "", **more: Any) -> HTMLRespon
 def _reset_password(visitor: Visit, token: str, **more: Any) -> HTMLResponse:
     fields = (NEW_PASSWORD, hidden("token", token))
     return visitor.show("Choose a new password", fields=fields, buttons=(Button("Change it"),), **more)
+
+
+def _know_device(visitor: Visit, token: str, **more: Any) -> HTMLResponse:
+    return visitor.show(
+        "Let this device sign in?",
+        lines=("Go on only if you have just tried to sign in yourself, on this device.",),
+        fields=(hidden("token", token),),
+        buttons=(Button("This is my device"),),
+        **more,
+    )
 
 
 def _device(visitor: Visit, code: str, **more: Any) -> HTMLResponse:

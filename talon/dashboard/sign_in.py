@@ -11,7 +11,7 @@ from talon.dashboard.cookies import SESSION_HOURS
 from talon.dashboard.fields import NEW_PASSWORD, PASSWORD, Button, Field, Link, email_field, hidden, local
 from talon.dashboard.route import PageRoute
 from talon.dashboard.visit import Visit, visit
-from vault.auth import web_sessions
+from vault.auth import places, web_sessions
 from vault.auth.authenticate import authenticator_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, default_response_class=HTMLResponse)
@@ -110,9 +110,13 @@ async def _signed_in(visitor: Visit, request: Request, answer: Answer, target: s
     person = await authenticator.caller(str(answer.body["access_token"]), authenticator.address(request))
     async with visitor.context.database.begin() as connection:
         cookie = await web_sessions.start(connection, person, SESSION_HOURS)
+        device = visitor.cookies.get(request, visitor.cookies.device)
+        if device is None or not await places.renew_device(connection, person.id, device):
+            device = await places.add_device(connection, person.id)
     response = RedirectResponse(local(target), status_code=303)
     # a new cookie for the signed-in person: what was known before signing in must not be enough afterwards
     visitor.cookies.put(response, visitor.cookies.session, cookie, SESSION_HOURS * 3600)
+    visitor.cookies.put(response, visitor.cookies.device, device, places.DEVICE_DAYS * 86_400)
     visitor.cookies.drop(response, visitor.cookies.visit)
     visitor.cookies.drop(response, visitor.cookies.challenge)
     return response

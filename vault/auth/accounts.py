@@ -15,6 +15,8 @@ VERIFY_EMAIL = "verify_email"
 VERIFY_EMAIL_HOURS = 24
 RESET_PASSWORD = "reset_password"  # noqa: S105 - what a mailed token is for
 RESET_PASSWORD_HOURS = 1
+KNOW_DEVICE = "know_device"
+KNOW_DEVICE_HOURS = 1
 
 
 _ACCOUNT = (
@@ -106,7 +108,7 @@ async def end_logins(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(
         update(EmailToken)
         .where(EmailToken.email == select(User.email).where(User.id == user_id).scalar_subquery())
-        .where(EmailToken.purpose == RESET_PASSWORD, EmailToken.used_at.is_(None))
+        .where(EmailToken.purpose.in_([RESET_PASSWORD, KNOW_DEVICE]), EmailToken.used_at.is_(None))
         .values(used_at=func.now())
     )
 
@@ -136,6 +138,19 @@ async def add_reset(connection: AsyncConnection, *, token_hash: bytes, email: st
             email=email,
             user_id=user_id,
             expires_at=func.now() + text(f"interval '{RESET_PASSWORD_HOURS} hours'"),
+        )
+    )
+
+
+async def add_device_link(connection: AsyncConnection, *, token_hash: bytes, email: str, user_id: UUID) -> None:
+    """Keep a mailed right to make a device known (1 h)."""
+    await connection.execute(
+        insert(EmailToken).values(
+            token_hash=token_hash,
+            purpose=KNOW_DEVICE,
+            email=email,
+            user_id=user_id,
+            expires_at=func.now() + text(f"interval '{KNOW_DEVICE_HOURS} hours'"),
         )
     )
 

@@ -13,6 +13,7 @@ from vault.auth.models import (
     ApiKey,
     DeviceCode,
     EmailToken,
+    KnownPlace,
     MfaChallenge,
     RecoveryCode,
     SecondFactor,
@@ -27,7 +28,7 @@ from vault.secrets.reach import NOTHING, require_cleared
 from vault.secrets.repository import key_addresses_of_org
 from vault.vaults.models import Vault
 
-_DROPPED = (RecoveryCode, SecondFactor, MfaChallenge, DeviceCode, WebSession)
+_DROPPED = (RecoveryCode, SecondFactor, MfaChallenge, DeviceCode, WebSession, KnownPlace)
 
 
 async def close_account(

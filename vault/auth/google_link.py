@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write, write_for
-from vault.auth import accounts, lockout, mails, outbox
+from vault.auth import accounts, lockout, mails, outbox, places
 from vault.auth.caller import Caller
 from vault.auth.models import User
+from vault.auth.origin import at_address
 from vault.auth.passwords import verify_password
 from vault.columns import AnyRow
 from vault.context import Context
@@ -92,9 +93,10 @@ async def link_by_password(context: Context, caller: Caller, subject: str, email
         raise bad_request(_OTHER_ADDRESS, id_token="is of another address")  # noqa: S106 - a message
     if account.google_subject == subject:
         return
-    subjects = lockout.account(account.email), lockout.address(caller.ip_address)
-    async with lockout.counted(context.database, *subjects):
-        if not await verify_password(account.password_hash, password):
+    subject_tried = lockout.current_password(caller.id)
+    async with lockout.counted(context.database, subject_tried):
+        place = at_address(caller.ip_address, is_known=True)
+        if not await verify_password(account.password_hash, password, place):
             async with context.database.begin() as connection:
                 await write_for(connection, caller, "auth.failure", "user", caller.id, method="google_link")
             raise bad_request("The password is wrong", password="is wrong")  # noqa: S106 - a message
@@ -102,7 +104,7 @@ async def link_by_password(context: Context, caller: Caller, subject: str, email
             current = await accounts.find_by_id(connection, caller.id)
             if current is None or not current.is_live or current.password_hash != account.password_hash:
                 raise conflict("The account was changed by somebody else just now")
-            await lockout.passed(connection, *subjects)
+            await lockout.passed(connection, subject_tried)
             is_linked = await link(context, connection, current, subject, "password", caller.ip_address)
     if not is_linked:
         raise conflict(_TAKEN)
@@ -122,4 +124,5 @@ async def unlink(context: Context, caller: Caller) -> None:
         unlinked = update(User).where(User.id == caller.id)
         await connection.execute(unlinked.values(google_subject=None, token_version=User.token_version + 1))
         await accounts.end_logins(connection, caller.id)
+        await places.forget_all(connection, caller.id)
         await write_for(connection, caller, "user.unlink_google", "user", caller.id)

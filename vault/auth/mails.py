@@ -60,6 +60,24 @@ It works once, for one hour. If you did not ask, ignore this mail: your password
     )
 
 
+def know_device(public_url: str, token: str) -> Mail:
+    """To whoever's right password came from a device that is not let in at the moment."""
+    return Mail(
+        "Let this device sign in?",
+        f"""Somebody, perhaps you, signed in to your Talon account with the right password, from a device or an
+address that you have not used before. Because of many failed log-ins at your account it was not let in.
+
+If that was you, open this link on the device and sign in again:
+{public_url}/know-device?token={quote(token)}
+
+If the link does not open, use this token: {token}
+
+It works once, for one hour. If it was not you, somebody knows your password: do not open the link, and set a new
+password at {public_url}/forgot-password
+""",
+    )
+
+
 def password_changed(public_url: str) -> Mail:
     """To whoever's password was changed."""
     return Mail(

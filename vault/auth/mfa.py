@@ -1,8 +1,9 @@
 """Switching the second factor on and off, and meeting its challenge at a login."""
 
 from vault.audit.write import write_for
-from vault.auth import accounts, challenges, issue, lockout, second_factor
+from vault.auth import accounts, challenges, issue, lockout, places, second_factor
 from vault.auth.caller import Caller
+from vault.auth.origin import at_address
 from vault.auth.passwords import verify_password
 from vault.auth.schemas import TokenReply
 from vault.auth.service import note_failure
@@ -65,8 +66,9 @@ async def verify(context: Context, token: str, code: str, ip_address: str | None
         factor = await second_factor.find(connection, challenge.user_id) if challenge is not None else None
     if challenge is None or factor is None or not factor.is_confirmed:
         raise unauthorized(_CHALLENGE_OVER)
-    subjects = lockout.second_factor(challenge.user_id), lockout.address(ip_address)
-    async with lockout.counted(context.database, *subjects):
+    # by the person alone: who gets here knew the password, and whoever else fails at this address did not
+    subject = lockout.second_factor(challenge.user_id)
+    async with lockout.counted(context.database, subject):
         async with context.database.begin() as connection:
             if not await challenges.count_try(connection, token):
                 raise unauthorized(_CHALLENGE_OVER)
@@ -87,7 +89,8 @@ async def verify(context: Context, token: str, code: str, ip_address: str | None
                     f"{challenge.method}+{how}",
                     ip_address,
                 )
-                await lockout.passed(connection, *subjects)
+                await places.remember_address(connection, account.id, account.email, ip_address)
+                await lockout.passed(connection, subject)
                 return reply
             await note_failure(connection, account, "mfa", ip_address)
         raise unauthorized(_WRONG)
@@ -102,17 +105,18 @@ async def disable(context: Context, caller: Caller, code: str | None, password: 
         factor = await second_factor.find(connection, caller.id)
     if account is None or factor is None or not factor.is_confirmed:
         raise bad_request("No second factor is set up")
-    kind = lockout.account(account.email) if code is None else lockout.second_factor(caller.id)
-    subjects = kind, lockout.address(caller.ip_address)
-    async with lockout.counted(context.database, *subjects):
+    subject = lockout.current_password(caller.id) if code is None else lockout.second_factor(caller.id)
+    async with lockout.counted(context.database, subject):
         step = await second_factor.step_of(context, factor, code) if code is not None else None
-        is_right = code is None and await verify_password(account.password_hash, password or "")
+        is_right = code is None and await verify_password(
+            account.password_hash, password or "", at_address(caller.ip_address, is_known=True)
+        )
         async with context.database.begin() as connection:
             how = await second_factor.take(connection, caller.id, code, step) if code is not None else None
             if is_right or how is not None:
                 await second_factor.remove(connection, caller.id)
                 await write_for(connection, caller, "mfa.disable", "user", caller.id, method=how or "password")
-                await lockout.passed(connection, *subjects)
+                await lockout.passed(connection, subject)
                 return
             await write_for(connection, caller, "auth.failure", "user", caller.id, method="mfa_disable")
         raise bad_request(_WRONG if code is not None else "The password is wrong")

@@ -68,13 +68,13 @@ class RevokedToken(Base):
 class EmailToken(Base):
     """A mailed token and what it stands for; only its SHA-256 is kept, and it counts once.
 
-    `purpose` is verify_email (a signup that waits, with its `password_hash`), reset_password (of `user_id`) or
-    invite (to `org_id` as `role`).
+    `purpose` is verify_email (a signup that waits, with its `password_hash`), reset_password (of `user_id`),
+    know_device (of `user_id`) or invite (to `org_id` as `role`).
     """
 
     __tablename__ = "email_tokens"
     __table_args__ = (
-        CheckConstraint("purpose IN ('verify_email', 'reset_password', 'invite')", name="purpose"),
+        CheckConstraint("purpose IN ('verify_email', 'reset_password', 'know_device', 'invite')", name="purpose"),
         Index("ix_email_tokens_expires_at", "expires_at"),
         Index("ix_email_tokens_email_purpose", "email", "purpose"),
     )
@@ -133,7 +133,8 @@ class MfaChallenge(Base):
 
 
 class Lockout(Base):
-    """Failed log-ins of one account or from one address, and until when no further one is looked at.
+    """Failed log-ins of one account from one place, from one address, or of one account from all that it does not
+    know, and until when no further one is let in.
 
     `subject` is the SHA-256 of what is locked, known or not: the table does not tell which addresses exist.
     """
@@ -145,6 +146,24 @@ class Lockout(Base):
     failures: Mapped[int] = mapped_column(Integer)
     last_failed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     locked_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+
+
+class KnownPlace(Base):
+    """A device or an address from which a person has logged in; others' failed log-ins do not lock it.
+
+    `digest` is the SHA-256 of the device's cookie, or of the address and the account.
+    """
+
+    __tablename__ = "known_places"
+    __table_args__ = (
+        Index("ix_known_places_user_id", "user_id"),
+        Index("ix_known_places_expires_at", "expires_at"),
+    )
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 
 
 class DeviceCode(Base):

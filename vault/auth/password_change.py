@@ -5,10 +5,11 @@ import secrets
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write, write_for
-from vault.auth import accounts, lockout, mails, outbox
+from vault.auth import accounts, lockout, mails, outbox, places
 from vault.auth.caller import Caller
 from vault.auth.emails import normalise
 from vault.auth.keys import digest_of as token_digest
+from vault.auth.origin import at_address
 from vault.auth.password_rule import fault
 from vault.auth.passwords import hash_password, verify_password
 from vault.auth.service import NOBODYS_ORG
@@ -29,19 +30,23 @@ async def change(context: Context, caller: Caller, current_password: str, new_pa
         account = await accounts.find_by_id(connection, caller.id)
     if account is None:
         raise unauthorized()
-    subjects = lockout.account(account.email), lockout.address(caller.ip_address)
-    async with lockout.counted(context.database, *subjects):
-        if not await verify_password(account.password_hash, current_password):
+    # by the person, who has proved to be one: others' failed log-ins are none of his
+    subject = lockout.current_password(caller.id)
+    place = at_address(caller.ip_address, is_known=True)
+    async with lockout.counted(context.database, subject):
+        if not await verify_password(account.password_hash, current_password, place):
             async with context.database.begin() as connection:
                 await write_for(connection, caller, "auth.failure", "user", caller.id, method="current_password")
             raise bad_request("The current password is wrong", current_password="is wrong")  # noqa: S106 - a message
-        password_hash = await hash_password(new_password)
+        password_hash = await hash_password(new_password, place)
         async with context.database.begin() as connection:
             if not await accounts.change_password(connection, caller.id, password_hash, was=account.password_hash):
                 raise conflict("The password was changed by somebody else just now")
             await write_for(connection, caller, "user.change_password", "user", caller.id)
             await _tell(context, connection, account.email)
-            await lockout.passed(connection, *subjects)
+            await places.forget_all(connection, caller.id)
+            await places.remember_address(connection, caller.id, account.email, caller.ip_address)
+            await lockout.passed(connection, subject)
 
 
 async def forgot(context: Context, email: str, ip_address: str | None) -> str:
@@ -86,7 +91,8 @@ async def reset(context: Context, token: str, new_password: str, ip_address: str
         is_waiting = await accounts.is_waiting(connection, digest, accounts.RESET_PASSWORD)
     if not is_waiting:
         raise bad_request("The token is invalid, used or expired")
-    password_hash = await hash_password(new_password)
+    place = at_address(ip_address)
+    password_hash = await hash_password(new_password, place)
     async with context.database.begin() as connection:
         taken = await accounts.take_token(connection, digest, accounts.RESET_PASSWORD)
         account = await accounts.find_by_id(connection, taken.user_id) if taken is not None else None
@@ -104,7 +110,9 @@ async def reset(context: Context, token: str, new_password: str, ip_address: str
         )
         await _tell(context, connection, account.email)
         # whoever reads the mailbox is the person: let in, whatever others tried
-        await lockout.passed(connection, lockout.account(account.email))
+        await places.forget_all(connection, account.id)
+        await places.remember_address(connection, account.id, account.email, ip_address)
+        await lockout.passed(connection, lockout.account(account.email, place))
 
 
 def _require_strong(password: str) -> None:

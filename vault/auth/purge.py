@@ -14,6 +14,7 @@ _OVER = {
     "mfa_challenges": ("expires_at", "interval '1 hour'"),
     "device_codes": ("expires_at", "interval '1 hour'"),
     "web_sessions": ("expires_at", "interval '0'"),
+    "known_places": ("expires_at", "interval '0'"),
     "lockouts": ("last_failed_at", f"interval '{ACCOUNT_FADES_S} seconds'"),
     # a mail may hold a token: it is over by then
     "outbox_mails": ("created_at", "interval '30 days'"),

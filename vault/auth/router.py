@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from vault.audit.write import write_for
-from vault.auth import api_keys, client_certificate, exchange, issue, keys, outbox, repository, service
+from vault.auth import api_keys, client_certificate, exchange, issue, keys, login, outbox, repository, service
 from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin, WholePerson
 from vault.auth.emails import normalise
-from vault.auth.parameters import Address, Ctx
+from vault.auth.parameters import Address, Ctx, From
 from vault.auth.schemas import (
     AgentTokenReply,
     AgentTokenRequest,
@@ -18,6 +18,8 @@ from vault.auth.schemas import (
     ApiKeyListReply,
     ApiKeyTokenRequest,
     CreateApiKeyRequest,
+    KnowDeviceRequest,
+    KnownDeviceReply,
     LoginRequest,
     MailReply,
     MfaRequiredReply,
@@ -35,9 +37,9 @@ router = APIRouter(prefix="/v1", tags=["auth"])
 
 
 @router.post("/auth/signup")
-async def signup(body: SignupRequest, context: Ctx) -> SignupReply:
+async def signup(body: SignupRequest, context: Ctx, address: Address) -> SignupReply:
     """Start an account; a mail with a link follows."""
-    email = await service.signup(context, body.email, body.password, body.display_name)
+    email = await service.signup(context, body.email, body.password, body.display_name, address)
     return SignupReply(message="Check your e-mail to confirm your address.", email=email)
 
 
@@ -48,9 +50,15 @@ async def verify_email(body: VerifyEmailRequest, context: Ctx, address: Address)
 
 
 @router.post("/auth/token")
-async def login(body: LoginRequest, context: Ctx, address: Address) -> MfaRequiredReply | TokenReply:
+async def log_in(body: LoginRequest, context: Ctx, origin: From) -> MfaRequiredReply | TokenReply:
     """Log in with e-mail and password."""
-    return await service.login(context, body.email, body.password, address)
+    return await login.login(context, body.email, body.password, origin)
+
+
+@router.post("/auth/know-device", responses={400: {"description": "The token is invalid, used or expired"}})
+async def know_device(body: KnowDeviceRequest, context: Ctx, address: Address) -> KnownDeviceReply:
+    """Make the device that a mailed link was opened on known: others' failed log-ins no longer shut it out."""
+    return await login.know_device(context, body.token, address)
 
 
 @router.delete("/auth/token", status_code=204)

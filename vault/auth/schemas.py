@@ -80,6 +80,19 @@ class TokenReply(Reply):
     expires_in: int
 
 
+class KnowDeviceRequest(StrictModel):
+    """The token of the mail."""
+
+    token: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class KnownDeviceReply(Reply):
+    """What the device shows from now on as its cookie (talon_device; over https __Host-talon_device); seconds."""
+
+    device_token: Annotated[str, Field(repr=False)]
+    expires_in: int
+
+
 class MfaRequiredReply(TokenReply):
     """The first factor was right; `mfa_token` is for POST /v1/auth/mfa/verify and lives `expires_in` seconds."""
 

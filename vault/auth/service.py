@@ -1,4 +1,4 @@
-"""People: signing up, confirming the address, logging in, and the very first account."""
+"""People: signing up, confirming the address, what follows a log-in, and the very first account."""
 
 import secrets
 from uuid import UUID
@@ -6,22 +6,25 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write
-from vault.auth import accounts, challenges, issue, lockout, mails, outbox
-from vault.auth.emails import normalise, parse_email
+from vault.auth import accounts, challenges, issue, mails, outbox, places
+from vault.auth.emails import parse_email
 from vault.auth.keys import digest_of as token_digest
+from vault.auth.origin import at_address
 from vault.auth.password_rule import MAX_BYTES, fault
-from vault.auth.passwords import hash_password, needs_rehash, verify_password
+from vault.auth.passwords import hash_password
 from vault.auth.schemas import MfaRequiredReply, TokenReply
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.db import Database
-from vault.errors import bad_request, unauthorized
+from vault.errors import bad_request
 from vault.orgs import repository as orgs
 
 NOBODYS_ORG = UUID(int=0)
 
 
-async def signup(context: Context, email: str, password: str, display_name: str) -> str:
+async def signup(
+    context: Context, email: str, password: str, display_name: str, ip_address: str | None = None
+) -> str:
     """Start a signup and return the stored form of the address.
 
     Problem 400 for a malformed address or a weak password. The answer, the work and the number of mails are the
@@ -31,7 +34,7 @@ async def signup(context: Context, email: str, password: str, display_name: str)
     weakness = fault(password)
     if weakness:
         raise bad_request(weakness, password=weakness)
-    password_hash = await hash_password(password)
+    password_hash = await hash_password(password, at_address(ip_address))
     token = secrets.token_urlsafe(32)
     public_url = context.options.public_url.rstrip("/")
     async with context.database.begin() as connection:
@@ -70,37 +73,8 @@ async def verify_email(context: Context, token: str, ip_address: str | None) -> 
         user_id, org_id = created
         mail = mails.welcome(context.options.public_url.rstrip("/"))
         await outbox.post(context, connection, to=waiting.email, subject=mail.subject, text=mail.text)
+        await places.remember_address(connection, user_id, waiting.email, ip_address)
         return await issue.for_user(context, connection, user_id, org_id, 1, "verify_email", ip_address)
-
-
-async def login(context: Context, email: str, password: str, ip_address: str | None) -> TokenReply:
-    """A token for the right password; Problem 401 otherwise, after the same work for unknown addresses, and 429 for
-    accounts and addresses that failed too often.
-    """
-    address = normalise(email)
-    if len(password.encode()) > MAX_BYTES:
-        raise unauthorized("Invalid credentials")
-    subjects = lockout.account(address), lockout.address(ip_address)
-    async with lockout.counted(context.database, *subjects):
-        async with context.database.begin() as connection:
-            account = await accounts.find_by_email(connection, address)
-        # No connection is held while Argon2 works: a burst of logins must not take the pool from signing.
-        matched = await verify_password(account.password_hash if account else None, password)
-        stronger = None
-        if account is not None and matched and needs_rehash(account.password_hash):
-            stronger = await hash_password(password)
-        async with context.database.begin() as connection:
-            current = await accounts.find_by_email(connection, address)
-            # The password may have been changed, or the account closed, while Argon2 was at work.
-            unchanged = account is not None and current is not None and current.password_hash == account.password_hash
-            if current is not None and matched and unchanged and current.is_live:
-                if stronger:
-                    await accounts.set_password_hash(connection, current.id, stronger)
-                reply = await log_in(context, connection, current, "password", ip_address)
-                await lockout.passed(connection, *subjects)
-                return reply
-            await note_failure(connection, current, "password", ip_address)
-        raise unauthorized("Invalid credentials")
 
 
 async def log_in(
@@ -110,6 +84,7 @@ async def log_in(
     if account.has_second_factor:
         token = await challenges.make(connection, account.id, account.token_version, method)
         return MfaRequiredReply(mfa_token=token, expires_in=challenges.LIFE_S)
+    await places.remember_address(connection, account.id, account.email, ip_address)
     return await issue.for_user(
         context, connection, account.id, account.org_id, account.token_version, method, ip_address
     )

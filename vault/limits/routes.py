@@ -16,6 +16,7 @@ PUBLIC_AUTH = frozenset(
         "/v1/auth/resend-verification",
         "/v1/auth/forgot-password",
         "/v1/auth/reset-password",
+        "/v1/auth/know-device",
         "/v1/auth/google",
         "/v1/auth/mfa/verify",
         "/v1/auth/device/code",

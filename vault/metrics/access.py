@@ -4,12 +4,10 @@ from fastapi import Request
 
 from vault.auth.authenticate import authenticate, authenticator_of
 from vault.auth.client_address import canonical, group_of, parse_networks, within
+from vault.auth.origin import FORWARDED
 from vault.context import Context
 from vault.errors import forbidden
 from vault.limits.hit import hit
-
-# somebody passed the request on; from a proxy that is not trusted, the peer's address says nothing about the client
-FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 async def require_reader(request: Request) -> None:

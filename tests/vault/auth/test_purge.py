@@ -4,7 +4,8 @@ from sqlalchemy import text
 
 from tests.vault.auth.people import a_peer, an_email, log_in, mails_to, make_person
 from tests.vault.conftest import Connect
-from vault.auth import challenges, lockout, outbox, purge, web_sessions
+from vault.auth import challenges, lockout, outbox, places, purge, web_sessions
+from vault.auth.origin import at_address
 from vault.auth.purge import purge as purged
 from vault.context import Context
 from vault.db import Database
@@ -13,6 +14,7 @@ _AGED = {
     "email_tokens": "UPDATE email_tokens SET expires_at = now() - interval '2 days' WHERE email = :email",
     "mfa_challenges": "UPDATE mfa_challenges SET expires_at = now() - interval '2 hours' WHERE user_id = :id",
     "device_codes": "UPDATE device_codes SET expires_at = now() - interval '2 hours' WHERE email = :email",
+    "known_places": "UPDATE known_places SET expires_at = now() WHERE user_id = :id",
     "web_sessions": "UPDATE web_sessions SET expires_at = now() WHERE user_id = :id",
     "lockouts": "UPDATE lockouts SET last_failed_at = now() - interval '25 hours' WHERE subject = :subject",
     "outbox_mails": "UPDATE outbox_mails SET created_at = now() - interval '31 days', sent_at = now()"
@@ -22,6 +24,7 @@ _COUNTED = {
     "email_tokens": "email = :email",
     "mfa_challenges": "user_id = :id",
     "device_codes": "email = :email",
+    "known_places": "user_id = :id",
     "web_sessions": "user_id = :id",
     "lockouts": "subject = :subject",
     "outbox_mails": "recipient = :email",
@@ -29,14 +32,17 @@ _COUNTED = {
 
 
 async def test_what_is_over_goes_and_the_rest_stays(connect: Connect, database: Database) -> None:
-    person, http = await make_person(database), connect(peer=a_peer())
+    person, peer = await make_person(database), a_peer()
+    http = connect(peer=peer)
     async with database.begin() as connection:
         await web_sessions.start(connection, person.caller, 12)
+        await places.add_device(connection, person.id)
         await challenges.make(connection, person.id, 1, "password")
     await http.post("/v1/auth/forgot-password", json={"email": person.email})
     await http.post("/v1/auth/device/code", json={"client_id": "cli", "email": person.email})
     await log_in(http, person.email, "wrong")
-    values = {"id": person.id, "email": person.email, "subject": lockout.account(person.email).digest}
+    subject = lockout.account(person.email, at_address(peer))
+    values = {"id": person.id, "email": person.email, "subject": subject.digest}
 
     async def counts() -> dict[str, int]:
         async with database.begin() as connection:

@@ -23,6 +23,7 @@ ASKS_FOR = {
     "/verify-email": "/v1/auth/verify-email",
     "/forgot-password": "/v1/auth/forgot-password",
     "/reset-password": "/v1/auth/reset-password",
+    "/know-device": "/v1/auth/know-device",
     # for people who are signed in, and with a lock-out of its own
     "/cli/verify": "/v1/auth/device/{verb}",
     "/invite": "/v1/org/invitations/accept",

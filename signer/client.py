@@ -105,12 +105,12 @@ class AuditHead:
 
 
 @dataclass(frozen=True)
-class AuditSignature:
-    """An Ed25519 signature over `signer.audit_message.head_message`; time in microseconds since 1970."""
+class AuditAdvance:
+    """How far an organisation's signed heads reach, whether the chain goes on behind, and seals that do not fit."""
 
-    kid: str
-    signature: bytes
-    signed_at_us: int
+    position: int
+    is_more: bool
+    faults: int
 
 
 class _Broken(Exception):  # noqa: N818 - reads as what it says
@@ -243,11 +243,13 @@ class SignerClient:
         """
         return str((await self._ask("rotate_jwt_key", {"at_once": at_once}))["kid"])
 
-    async def sign_audit_head(self, org_id: UUID, position: int, integrity_hash: str) -> AuditSignature:
-        """Sign the head of an audit chain; AuditHeadRefused when it contradicts one signed before."""
-        args = {"org_id": str(org_id), "position": position, "integrity_hash": integrity_hash}
-        ok = await self._ask("sign_audit_head", args)
-        return AuditSignature(str(ok["kid"]), bytes_of(ok, "signature"), int(ok["signed_at_us"]))
+    async def sign_audit_head(self, org_id: UUID) -> AuditAdvance:
+        """Have the next piece of an audit chain looked at and its head signed and kept.
+
+        AuditHeadRefused when the chain contradicts a head that was signed before, or has a hole.
+        """
+        ok = await self._ask("sign_audit_head", {"org_id": str(org_id)})
+        return AuditAdvance(int(ok["position"]), bool(ok["is_more"]), int(ok["faults"]))
 
     async def audit_head(self, org_id: UUID) -> AuditHead | None:
         """The newest head signed for an organisation, by the signer's own record."""

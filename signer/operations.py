@@ -91,12 +91,9 @@ class Operations:
         return {"kid": await self.tokens.rotate(at_once=args.get("at_once") is True)}
 
     async def sign_audit_head(self, args: Args) -> Args:
-        """A signature over the head of an organisation's audit chain."""
-        position, integrity_hash = args.get("position"), args.get("integrity_hash")
-        if type(position) is not int or not isinstance(integrity_hash, str):
-            raise ProtocolError("position and integrity_hash are needed")
-        signed = await self.audit.sign(uuid_of(args, "org_id"), position, integrity_hash)
-        return {"kid": signed.kid, "signature": to_text(signed.signature), "signed_at_us": signed.signed_at_us}
+        """The next head of an organisation's audit chain, from the seals that the signer reads itself."""
+        advanced = await self.audit.advance(uuid_of(args, "org_id"))
+        return {"position": advanced.position, "is_more": advanced.is_more, "faults": advanced.faults}
 
     async def audit_head(self, args: Args) -> Args:
         """The newest head signed for an organisation."""

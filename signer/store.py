@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from signer.audit_store import AuditStore
 from signer.link import Link
 from signer.redeem import Redeemed, Redeeming, redeem
 
@@ -59,6 +60,7 @@ class Store:
         self._url = url
         # signatures do not queue behind anything else
         self._redemptions, self._rest = Link(url), Link(url)
+        self.audit = AuditStore(self._rest)
 
     @asynccontextmanager
     async def bootstrap(self) -> AsyncIterator[None]:

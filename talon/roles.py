@@ -18,7 +18,10 @@ SIGNER = "talon_signer"
 
 SIGNER_SCHEMA = "signer"
 # the application may add to these and read them, nothing else
-INSERT_ONLY = ("audit_events", "audit_seals", "audit_heads")
+INSERT_ONLY = ("audit_events", "audit_seals")
+# the signer reads the log, and it alone may add a head to it
+AUDIT_LOG = ("audit_events", "audit_seals", "audit_heads")
+HEADS = "audit_heads"
 # the signer itself may only add to these; the application may read them, to compare them with what it knows
 SIGNER_INSERT_ONLY = ("redemptions",)
 REVISION_TABLE = "alembic_version"
@@ -49,8 +52,9 @@ def ensure_database(connection: psycopg.Connection[Any], name: str = DATABASE) -
 def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role: str = SIGNER) -> None:
     """Set every privilege afresh; run by the owner after each upgrade, so that new tables are covered too.
 
-    app: reads and writes `public`, may only read and append audit events, sees of `signer` what was redeemed.
-    signer: reads and writes `signer`, may only append redemptions, sees only the revision of `public`.
+    app: reads and writes `public`, may only read and append audit events, only read heads, sees of `signer` what was
+    redeemed. signer: reads and writes `signer`, may only append redemptions, of `public` reads the revision and the
+    audit log, and appends its heads.
     """
     names = {
         "app": sql.Identifier(app_role),
@@ -70,6 +74,16 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
         for table in INSERT_ONLY
         if _exists(connection, f"public.{table}")
     ]
+    statements += [
+        f"GRANT SELECT ON public.{table} TO {{signer}}"
+        for table in AUDIT_LOG
+        if _exists(connection, f"public.{table}")
+    ]
+    if _exists(connection, f"public.{HEADS}"):
+        statements += [
+            f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON public.{HEADS} FROM {{app}}",
+            f"GRANT INSERT ON public.{HEADS} TO {{signer}}",
+        ]
     if _exists(connection, f"public.{REVISION_TABLE}"):
         statements += [
             "REVOKE INSERT, UPDATE, DELETE ON {revision} FROM {app}",

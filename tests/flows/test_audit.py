@@ -4,13 +4,17 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from signer.client import SignerClient
+from talon.roles import APP
 from tests.support.instance import Running
 from tests.support.pace import patient
+from tests.support.people import bearer, sign_up
 from tests.support.world import World, until
 from vault.audit.verifier import examine
 
@@ -96,10 +100,71 @@ async def test_the_applications_role_cannot_rewrite_the_log(instance: Running) -
                 row = await owner.execute("SELECT has_table_privilege('talon_app', %s, %s)", (table, right))
                 assert await row.fetchone() == (False,), (table, right)
             row = await owner.execute("SELECT has_table_privilege('talon_app', %s, 'INSERT')", (table,))
-            assert await row.fetchone() == (True,)
+            assert await row.fetchone() == (table != "audit_heads",)
         for table in ("signer.audit_heads", "signer.audit_keys"):
-            row = await owner.execute("SELECT has_schema_privilege('talon_app', 'signer', 'USAGE')")
+            row = await owner.execute(
+                "SELECT has_table_privilege('talon_app', %s, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')", (table,)
+            )
             assert await row.fetchone() == (False,), table
+
+
+async def test_a_subverted_api_cannot_poison_a_chain(
+    instance: Running, world: World, database: psycopg.AsyncConnection
+) -> None:
+    """With the application's own role and its way to the signer: no head of its making, and sealing goes on."""
+    person = await sign_up(world, database)
+    headers = bearer(await person.log_in())
+
+    async def position() -> int:
+        row = await database.execute(
+            "SELECT max(position) FROM audit_seals WHERE org_id = %s AND integrity_hash <> %s",
+            (person.org_id, "ab" * 32),
+        )
+        found = await row.fetchone()
+        return int(found[0] or 0) if found else 0
+
+    async def is_sealed() -> bool:
+        waiting = await database.execute("SELECT 1 FROM audit_pending WHERE org_id = %s", (person.org_id,))
+        return await waiting.fetchone() is None and await position() > 0
+
+    await until(is_sealed, 60, "the first events sealed")
+    signer = SignerClient(str(instance.signer_socket))
+    async with await psycopg.AsyncConnection.connect(app_dsn(instance), autocommit=True) as app:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await app.execute(
+                "INSERT INTO audit_heads (org_id, position, integrity_hash, kid, signature, signed_at) "
+                "VALUES (%s, %s, %s, 'kid', '', now())",
+                (person.org_id, 2**62, "ab" * 32),
+            )
+        before = await position()
+        seal = "INSERT INTO audit_seals (org_id, position, event_id, integrity_hash) VALUES (%s, %s, %s, %s)"
+        for far in (2**62, 2**63 - 1, before + 2):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                await app.execute(seal, (person.org_id, far, uuid4(), "ab" * 32))
+        # in its place it may add a false one, which `verify` finds
+        await app.execute(seal, (person.org_id, before + 1, uuid4(), "ab" * 32))
+    told = {"org_id": person.org_id, "position": 2**62, "integrity_hash": "ab" * 32}
+    advance = await signer._ask("sign_audit_head", told)
+    assert advance["position"] == before
+    # whatever happens next is sealed behind it and comes under a head
+    assert (await world.http.post("/v1/vaults", json={"name": "after"}, headers=headers)).status_code == 201
+    await until(is_sealed, 60, "what happened since sealed")
+    after = await position()
+    assert after > before + 1
+    # the worker may have been faster
+    advanced = await signer.sign_audit_head(UUID(person.org_id))
+    await signer.close()
+    assert advanced.position >= after
+    row = await database.execute("SELECT max(position) FROM audit_heads WHERE org_id = %s", (person.org_id,))
+    assert await row.fetchone() == (advanced.position,)
+    verified = (await world.http.get("/v1/audit/verify", headers=headers)).json()
+    assert {(each["kind"], each["position"]) for each in verified["findings"]} == {("missing_event", before + 1)}
+
+
+def app_dsn(instance: Running) -> str:
+    """The instance's database as its API and worker enter it."""
+    password = (instance.layout.postgres / f"{APP}.password").read_text().strip()
+    return psycopg.conninfo.make_conninfo(instance.owner_dsn, user=APP, password=password)
 
 
 @pytest.mark.parametrize("query", ["limit=0", "from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z"])

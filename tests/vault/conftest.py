@@ -60,14 +60,15 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-async def signer(postgres: Postgres) -> AsyncIterator[SignerClient]:
-    async with running_signer(postgres.create("signer")) as connected:
+async def signer(postgres: Postgres, database: Database) -> AsyncIterator[SignerClient]:
+    # in the same database, as it always is: it reads the audit log there
+    async with running_signer(postgres.url("vault")) as connected:
         yield connected
 
 
 def dsn_of_signer(postgres: Postgres) -> str:
     """The signer's database with its owner's rights, as libpq wants it."""
-    return postgres.url("signer").replace("+psycopg", "")
+    return postgres.url("vault").replace("+psycopg", "")
 
 
 @pytest.fixture

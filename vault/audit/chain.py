@@ -1,53 +1,21 @@
-"""The hash chain over an organisation's audit events, and what contradicts it. Pure: server and auditor run this.
+"""What contradicts an organisation's hash chain (`signer/audit_chain.py`) and its signed heads.
 
-An event's hash covers all of its columns, its position and the hash before it, so no event can be changed, moved,
-exchanged or left out without changing every hash after it; the signed heads say what those hashes were.
+Pure: server and auditor run this.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from signer.audit_chain import Event, Seal, microseconds, seal
 from signer.audit_message import head_message
 
-DOMAIN: Final = "talon/audit-event/v1"
 MAX_FINDINGS: Final = 100
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Event:
-    """An audit event, every column of it."""
-
-    id: UUID
-    sequence: int
-    org_id: UUID
-    actor_type: str
-    actor_id: str
-    action: str
-    resource_type: str
-    resource_id: str
-    details: Mapping[str, Any]
-    ip_address: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Seal:
-    """An event's place in the chain; positions count from 1."""
-
-    position: int
-    event_id: UUID
-    prev_event_id: UUID | None
-    integrity_hash: str
 
 
 @dataclass(frozen=True)
@@ -84,44 +52,6 @@ class Findings:
         self.count += 1
         if len(self.listed) < MAX_FINDINGS:
             self.listed.append(Finding(kind, detail, position, event_id))
-
-
-def event_of(columns: Mapping[str, Any]) -> Event:
-    """An event from a row that has (at least) its columns."""
-    return Event(**{name: columns[name] for name in Event.__dataclass_fields__})
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970 in UTC, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment_of(microseconds_: int) -> datetime:
-    """The inverse of `microseconds`."""
-    return _EPOCH + microseconds_ * _MICROSECOND
-
-
-def hash_of(event: Event, position: int, previous: str | None) -> str:
-    """SHA-256 in hex over one canonical JSON array: no two different events have the same encoding."""
-    encoded = json.dumps(
-        [
-            *(DOMAIN, position, previous, str(event.id), event.sequence, str(event.org_id)),
-            *(event.actor_type, event.actor_id, event.action, event.resource_type, event.resource_id),
-            *(event.details, event.ip_address, microseconds(event.created_at)),
-        ],
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=True,
-        # a number beyond a float must not stop the sequencer
-        allow_nan=True,
-    )
-    return hashlib.sha256(encoded.encode()).hexdigest()
-
-
-def seal(event: Event, last: Seal | None) -> Seal:
-    """The event's seal, next after `last`."""
-    position, previous = (1, None) if last is None else (last.position + 1, last.integrity_hash)
-    return Seal(position, event.id, last.event_id if last else None, hash_of(event, position, previous))
 
 
 class Walk:

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+from signer.audit_chain import Event, Seal
 from signer.errors import AuditHeadRefused
-from vault.audit.chain import Event, Head, Seal
+from vault.audit.chain import Head
 from vault.audit.heads import sign_head
 from vault.audit.reader import MAX_BEYOND, Piece, Reader
 from vault.audit.verify import shown
@@ -37,9 +38,8 @@ async def begin_export(context: Context, caller: Caller, first: int, limit: int)
     if last is not None and last.position > (newest.position if newest else 0):
         # refused, the record below shows why
         with suppress(AuditHeadRefused):
-            newest = await sign_head(
-                context.database, context.signer, caller.org_id, last.position, last.integrity_hash
-            )
+            await sign_head(context.signer, caller.org_id)
+        newest = await reader.newest_head()
     closing: list[dict[str, Any]] = []
     if recorded is not None:
         closing.append({"type": "record", **vars(recorded)})

@@ -1,22 +1,21 @@
-"""Have the HSM sign where every chain stands, and keep what it signed."""
+"""Have the signer look at every chain that has grown, and sign where it stands; it keeps the heads itself."""
 
 from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from signer.client import SignerClient
 from signer.errors import AuditHeadRefused
-from vault.audit.chain import Head, moment_of
-from vault.audit.models import AuditHead
 from vault.db import Database
 
 log = structlog.get_logger(__name__)
 
 PAGE: Final = 200
 MAX_PAGES: Final = 1_000
+# of one chain in one go: what is left follows with the next round
+MAX_PIECES: Final = 500
 _NOBODY: Final = UUID(int=0)
 
 # Chains longer than their newest head, organisation by organisation: two look-ups in an index for each.
@@ -27,12 +26,13 @@ _GROWN = text("""
         SELECT (SELECT org_id FROM audit_seals WHERE org_id > org.id ORDER BY org_id LIMIT 1) FROM org
         WHERE org.id IS NOT NULL
     )
-    SELECT org.id AS org_id, last.position, last.integrity_hash
+    SELECT org.id AS org_id, COALESCE(head.position, 0) AS head
     FROM org CROSS JOIN LATERAL (
-        SELECT position, integrity_hash FROM audit_seals WHERE org_id = org.id ORDER BY position DESC LIMIT 1
-    ) last
-    WHERE last.position > COALESCE(
-        (SELECT position FROM audit_heads WHERE org_id = org.id ORDER BY position DESC LIMIT 1), 0)
+        SELECT position FROM audit_seals WHERE org_id = org.id ORDER BY position DESC LIMIT 1
+    ) last LEFT JOIN LATERAL (
+        SELECT position FROM audit_heads WHERE org_id = org.id ORDER BY position DESC LIMIT 1
+    ) head ON true
+    WHERE last.position > COALESCE(head.position, 0)
     LIMIT :page
 """)
 
@@ -46,25 +46,26 @@ async def sign_heads(database: Database, signer: SignerClient) -> int:
     for _ in range(MAX_PAGES):
         async with database.statements() as connection:
             grown = (await connection.execute(_GROWN, {"after": after, "page": PAGE})).all()
-        for org_id, position, integrity_hash in grown:
+        for org_id, head in grown:
             try:
-                await sign_head(database, signer, org_id, position, integrity_hash)
-                signed += 1
+                signed += await sign_head(signer, org_id) > head
             except AuditHeadRefused:
-                log.error("an audit chain contradicts its signed head", org_id=str(org_id), position=position)
+                log.error("an audit chain contradicts its signed head", org_id=str(org_id))
         if len(grown) < PAGE:
             break
         after = grown[-1].org_id
     return signed
 
 
-async def sign_head(
-    database: Database, signer: SignerClient, org_id: UUID, position: int, integrity_hash: str
-) -> Head:
-    """Have one head signed and keep it; AuditHeadRefused when it contradicts an earlier one."""
-    made = await signer.sign_audit_head(org_id, position, integrity_hash)
-    head = Head(org_id, position, integrity_hash, made.kid, made.signature, moment_of(made.signed_at_us))
-    async with database.statements() as connection:
-        # signed once more, it says the same: the first one stays
-        await connection.execute(upsert(AuditHead).values(**vars(head)).on_conflict_do_nothing())
-    return head
+async def sign_head(signer: SignerClient, org_id: UUID) -> int:
+    """Have the signer go along a chain to its end, piece by piece, and sign where it stands; returns the position.
+
+    AuditHeadRefused when the chain contradicts an earlier head.
+    """
+    for _ in range(MAX_PIECES):
+        advance = await signer.sign_audit_head(org_id)
+        if advance.faults:
+            log.error("an audit chain has seals that do not fit", org_id=str(org_id), seals=advance.faults)
+        if not advance.is_more:
+            break
+    return advance.position

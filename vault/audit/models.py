@@ -1,10 +1,10 @@
 """The audit tables: events are insert-only for the application and chained later by one sequencer."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Text, func
+from sqlalchemy import DDL, BigInteger, Identity, Index, LargeBinary, Text, event, func
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -69,6 +69,29 @@ class AuditSeal(Base):
     event_id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), unique=True)
     prev_event_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
     integrity_hash: Mapped[str] = mapped_column(Text)
+
+
+# A seal far ahead would be gone on from, and at the end of the numbers nothing could be sealed any more. The database
+# refuses it, because whoever may add seals is not to be trusted with where.
+FOLLOWS: Final = (
+    """
+    CREATE OR REPLACE FUNCTION public.audit_seal_follows() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.position <> 1 AND NOT EXISTS (
+            SELECT 1 FROM public.audit_seals WHERE org_id = NEW.org_id AND position = NEW.position - 1
+        ) THEN
+            RAISE EXCEPTION 'an audit seal must follow the one before' USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE OR REPLACE TRIGGER audit_seal_follows BEFORE INSERT ON public.audit_seals
+    FOR EACH ROW EXECUTE FUNCTION public.audit_seal_follows()
+    """,
+)
+for statement in FOLLOWS:
+    event.listen(AuditSeal.__table__, "after_create", DDL(statement))  # type: ignore[no-untyped-call]  # ships no types
 
 
 class AuditHead(Base):

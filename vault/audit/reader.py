@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from vault.audit.chain import Event, Head, Seal, event_of
+from signer.audit_chain import Event, Seal, event_of
+from vault.audit.chain import Head
 from vault.db import Database
 
 BATCH: Final = 1_000

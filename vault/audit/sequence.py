@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vault.audit.chain import Event, Seal, event_of, seal
+from signer.audit_chain import Event, Seal, event_of, seal
 from vault.audit.reader import EVENT
 from vault.db import Database
 

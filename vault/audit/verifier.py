@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from vault.audit.chain import Event, Findings, Head, Seal, Walk, check_head
+from signer.audit_chain import Event, Seal
+from vault.audit.chain import Findings, Head, Walk, check_head
 
 MAX_LINE: Final = 16 * 1024 * 1024
 LATE: Final = timedelta(seconds=60)

@@ -42,11 +42,8 @@ class Log:
     async def seal(self, *, head: bool = True) -> None:
         """What the worker does."""
         await seal_pending(self.context.database)
-        last = await self.rows(
-            "SELECT position, integrity_hash FROM audit_seals WHERE org_id = :org ORDER BY position DESC LIMIT 1"
-        )
         if head:
-            await sign_head(self.context.database, self.context.signer, self.org_id, *last[0].values())
+            await sign_head(self.context.signer, self.org_id)
 
     async def grow(self, count: int) -> None:
         """Events, their seals, a head."""

@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from signer.audit_chain import Event, Seal, hash_of, microseconds, moment_of, seal
 from signer.audit_message import head_message
-from vault.audit.chain import MAX_FINDINGS, Event, Head, Seal, hash_of, microseconds, moment_of, seal, verify
+from vault.audit.chain import MAX_FINDINGS, Head, verify
 
 ORG = UUID("11111111-1111-4111-8111-111111111111")
 EVENT = Event(

@@ -147,7 +147,7 @@ async def test_a_roll_back_of_the_whole_database_is_found_with_a_head_that_was_k
     whole = await log.export()
     # as if an older backup had been put back: the signer's own record is as old as the rest
     await falsify(log, CUT_EVENTS, CUT_SEALS, CUT_HEADS, "DELETE FROM audit_pending WHERE org_id = :org")
-    with psycopg.connect(postgres.url("signer").replace("+psycopg", ""), autocommit=True) as connection:
+    with psycopg.connect(postgres.url("vault").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("DELETE FROM signer.audit_heads WHERE org_id = %s", (log.org_id,))
     assert (await log.verify())["valid"] is True
     for memory in (kept, whole):

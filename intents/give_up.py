@@ -30,7 +30,9 @@ from intents.engine import Engine
 from intents.sign import sign
 from intents.status import IN_FLIGHT, Status
 from vault.audit.write import write_for
+from vault.auth.again import still
 from vault.auth.caller import Caller
+from vault.auth.dependencies import org_admin
 from vault.context import Context
 from vault.errors import Problem, conflict, not_found
 from vault.networks.service import load_chain
@@ -90,6 +92,7 @@ async def give_up(
     async with engine.queue.turn(chain.chain_id, address):
         async with context.database.begin() as connection:
             await wallets.lock(connection, chain.chain_id, address)
+            await _require_still(connection, caller)
             await _to_outbid(connection, row)  # nobody may have been faster
             attempt_id, raw = await _sign(context, connection, caller, row, filler, address)
         sending = engine.broadcaster.enqueue(client, (chain.chain_id, address), raw)
@@ -101,6 +104,13 @@ async def give_up(
         # committed is committed: the worker finds out the rest
         log.warning("filler outcome of %s not recorded", transaction_id)
     return view.transaction(row)
+
+
+async def _require_still(connection: AsyncConnection, caller: Caller) -> None:
+    """401 or 403 when the caller lost its credential, or a person its office, while this waited for its turn."""
+    now = await still(connection, caller)
+    if not now.is_agent:
+        await org_admin(now)
 
 
 async def _to_outbid(connection: AsyncConnection, row: dict[str, Any]) -> GivenUp:

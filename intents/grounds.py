@@ -12,6 +12,7 @@ from guardrails.limits import Limits
 from intents.draft import Draft
 from vault.agents.guardrails import AgentGuardrails
 from vault.agents.repository import load_guardrails
+from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.errors import forbidden
 from vault.freezes import gate
@@ -28,8 +29,14 @@ class Grounds:
 
 
 async def read(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Grounds:
-    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says."""
+    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says.
+
+    With `binding` (see `read_limits`) the caller is read anew as well: what ended or narrowed its credential by now
+    counts, with 401 or 403, and no rule on addresses changes before the commit.
+    """
     limits = await read_limits(connection, caller, draft, binding=binding)
+    if binding:
+        caller = await still(connection, caller)
     return Grounds(await find_signing_key(connection, caller, draft.signing_key_path), limits)
 
 

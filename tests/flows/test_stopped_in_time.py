@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
-from tests.support.faulty_rpc import Delay, FaultyRpc
-from tests.support.instance import start_instance
+from tests.support.faulty_rpc import FaultyRpc, Hold
+from tests.support.instance import Running, start_instance
+from tests.support.people import bearer
 from tests.support.world import Agent, Wallet, World, address, until
 
 Stop = Callable[[World, Agent, Wallet], Awaitable[httpx.Response]]
@@ -20,27 +25,85 @@ async def proxy() -> AsyncIterator[FaultyRpc]:
 
 
 @pytest.fixture(scope="module")
-async def human(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    running = await start_instance(tmp_path_factory.mktemp("stop"), {"TALON_RPC_31337": proxy.url})
-    proxy.upstream = running.rpc_url
+async def running(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    started = await start_instance(tmp_path_factory.mktemp("stop"), {"TALON_RPC_31337": proxy.url})
+    proxy.upstream = started.rpc_url
+    yield started
+    await started.stop()
+
+
+@pytest.fixture(scope="module")
+async def human(running: Running) -> AsyncIterator[World]:
     world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
     yield world
     await world.close()
-    await running.stop()
+
+
+@pytest.fixture(autouse=True)
+async def sound(human: World, proxy: FaultyRpc) -> AsyncIterator[None]:
+    """Each test finds a sound chain and no rules on addresses."""
+    yield
+    for fault in proxy.faults.values():
+        if isinstance(fault, Hold):
+            fault.released.set()
+    proxy.faults.clear()
+    for rule in (await human.http.get("/v1/security/ip-rules", headers=human.headers)).json()["rules"]:
+        await human.http.delete(f"/v1/security/ip-rules/{rule['id']}", headers=human.headers)
+
+
+async def with_token(world: World, agent: Agent) -> Agent:
+    """The same agent with a token instead of its key."""
+    body = {"agent_id": agent.id, "api_key": agent.key}
+    answer = await world.http.post("/v1/auth/agent-token", json=body)
+    assert answer.status_code == 200, answer.text
+    return replace(agent, key=answer.json()["access_token"])
+
+
+async def change(world: World, agent: Agent, **fields: object) -> httpx.Response:
+    return await world.http.patch(f"/v1/agents/{agent.id}", json=fields, headers=world.headers)
 
 
 async def deactivate(world: World, agent: Agent, _: Wallet) -> httpx.Response:
-    return await world.http.patch(f"/v1/agents/{agent.id}", json={"is_active": False}, headers=world.headers)
+    return await change(world, agent, is_active=False)
+
+
+async def deactivate_for_a_moment(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    await change(world, agent, is_active=False)
+    return await change(world, agent, is_active=True)
 
 
 async def switch_off(world: World, agent: Agent, _: Wallet) -> httpx.Response:
-    return await world.http.patch(
-        f"/v1/agents/{agent.id}", json={"intents_api_enabled": False}, headers=world.headers
-    )
+    return await change(world, agent, intents_api_enabled=False)
 
 
 async def lower_the_limit(world: World, agent: Agent, _: Wallet) -> httpx.Response:
-    return await world.http.patch(f"/v1/agents/{agent.id}", json={"tx_max_value_eth": "0.1"}, headers=world.headers)
+    return await change(world, agent, tx_max_value_eth="0.1")
+
+
+async def bind_to_another_vault(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    other = await world.post("/v1/vaults", {"name": f"another {uuid4()}", "description": ""})
+    return await change(world, agent, vault_ids=[other["id"]])
+
+
+async def narrow_its_scopes(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    return await change(world, agent, scopes=["elsewhere/**"])
+
+
+async def let_it_expire(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    return await change(world, agent, expires_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
+
+
+async def rotate_its_key(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    return await world.http.post(f"/v1/agents/{agent.id}/rotate-key", headers=world.headers)
+
+
+async def block_its_address(world: World, _: Agent, __: Wallet) -> httpx.Response:
+    rule = {"rule_type": "deny", "cidr": "127.0.0.0/8", "applies_to": "agents"}
+    return await world.http.post("/v1/security/ip-rules", json=rule, headers=world.headers)
+
+
+async def revoke_its_token(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    return await world.http.delete("/v1/auth/token", headers=agent.headers)
 
 
 async def delete_the_agent(world: World, agent: Agent, _: Wallet) -> httpx.Response:
@@ -57,28 +120,130 @@ async def delete_the_key(world: World, _: Agent, wallet: Wallet) -> httpx.Respon
     return await world.http.delete(f"/v1/vaults/{world.vault_id}/secrets/{wallet.path}", headers=world.headers)
 
 
-@pytest.mark.parametrize(
-    "stop",
-    [deactivate, switch_off, lower_the_limit, delete_the_agent, delete_the_policy, delete_the_key],
-    ids=lambda stop: stop.__name__,
-)
+OF_THE_VAULT = [switch_off, lower_the_limit, delete_the_agent, delete_the_policy, delete_the_key]
+OF_THE_CREDENTIAL = [
+    deactivate,
+    deactivate_for_a_moment,
+    bind_to_another_vault,
+    narrow_its_scopes,
+    let_it_expire,
+    rotate_its_key,
+    block_its_address,
+    revoke_its_token,
+]
+STOPS = pytest.mark.parametrize("stop", OF_THE_VAULT + OF_THE_CREDENTIAL, ids=lambda stop: stop.__name__)
+
+
+async def asked_again(proxy: FaultyRpc, method: str, before: int) -> None:
+    async def asked() -> bool:
+        return proxy.count(method) > before
+
+    await until(asked, what=method, every_s=0.02)
+
+
+@STOPS
 @pytest.mark.parametrize("path", ["", "/sign"], ids=["submit", "sign"])
 async def test_stop_counts_at_once(human: World, proxy: FaultyRpc, stop: Stop, path: str) -> None:
     wallet, agent = await human.wallet(), await human.agent(tx_max_value_eth="5")
-    proxy.faults["eth_simulateV1"] = Delay(seconds=1.5)
-    asked = proxy.count("eth_simulateV1")
+    if stop in OF_THE_CREDENTIAL:
+        agent = await with_token(human, agent)
+    hold = proxy.faults["eth_simulateV1"] = Hold()
+    before = proxy.count("eth_simulateV1")
     body = {"to": address(), "value": "1", "chain": "anvil", "signing_key_path": wallet.path, "gas_limit": 21_000}
     submission = asyncio.create_task(agent.post(path, body))
-
-    async def simulating() -> bool:
-        return proxy.count("eth_simulateV1") > asked
-
-    await until(simulating, 10, "the simulation", every_s=0.02)
+    await asked_again(proxy, "eth_simulateV1", before)
     said = await stop(human, agent, wallet)
-    assert said.status_code in (200, 204), said.text
+    assert said.status_code in (200, 201, 204), said.text
+    hold.released.set()
 
     answer = await submission
 
-    assert answer.status_code in (403, 404), answer.text
-    proxy.faults.clear()
+    assert answer.status_code in (401, 403, 404), answer.text
     assert await human.chain.nonce(wallet.address, "pending") == 0
+
+
+@pytest.mark.parametrize("stop", OF_THE_CREDENTIAL, ids=lambda stop: stop.__name__)
+async def test_stop_counts_in_the_queue(human: World, running: Running, proxy: FaultyRpc, stop: Stop) -> None:
+    wallet, first = await human.wallet(), await human.agent()
+    agents = [await human.agent() for _ in range(2)]
+    # one with its token, the other with its key
+    agents[0] = await with_token(human, agents[0])
+    if stop is revoke_its_token:
+        del agents[1]
+    assert (await first.submit(wallet, address(), "0")).status_code == 201
+    async with (
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,
+        await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking,
+    ):
+        await locking.execute("SELECT 1 FROM agent_budgets WHERE agent_id = %s FOR UPDATE", (first.id,))
+        # it has the wallet's turn and waits for the lock, the others wait for the turn
+        ahead = asyncio.create_task(first.submit(wallet, address(), "0"))
+
+        async def behind_the_lock() -> bool:
+            found = await looking.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+            )
+            return await found.fetchone() is not None
+
+        await until(behind_the_lock, what="a submission behind the lock", every_s=0.02)
+        simulated = proxy.count("eth_simulateV1")
+        waiting = [asyncio.create_task(agent.submit(wallet, address(), "0")) for agent in agents]
+        # simulated is the last thing before the queue, and further they cannot be
+        await asked_again(proxy, "eth_simulateV1", simulated + len(agents) - 1)
+        for agent in agents:
+            said = await stop(human, agent, wallet)
+            assert said.status_code in (200, 201, 204), said.text
+        await locking.rollback()
+    answered = [await ahead, *[await each for each in waiting]]
+    # the rule on addresses is for all of them; it came before any signature
+    expected = [403 if stop is block_its_address else 201]
+    assert [answered[0].status_code] == expected, answered[0].text
+    for answer in answered[1:]:
+        assert answer.status_code in (401, 403), answer.text
+    mined = 1 + (expected == [201])
+    await human.chain.wait_nonce(wallet.address, mined)
+    assert await human.chain.nonce(wallet.address, "pending") == mined
+
+
+async def test_a_token_that_merely_ran_out_counts(human: World, proxy: FaultyRpc) -> None:
+    wallet, agent = await human.wallet(), await human.agent(token_ttl_seconds=2)
+    agent = await with_token(human, agent)
+    hold = proxy.faults["eth_simulateV1"] = Hold()
+    before = proxy.count("eth_simulateV1")
+    submission = asyncio.create_task(agent.submit(wallet, address(), "1"))
+    await asked_again(proxy, "eth_simulateV1", before)
+
+    async def ran_out() -> bool:
+        return (await human.http.get("/v1/agents/me", headers=agent.headers)).status_code == 401
+
+    await until(ran_out, what="the token's end")
+    hold.released.set()
+    answer = await submission
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("who", ["person", "agent"])
+async def test_giving_up_takes_a_credential_that_counts_still(
+    human: World, running: Running, proxy: FaultyRpc, who: str
+) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    stuck = await agent.submit(wallet, address(), "1", max_fee_per_gas="1", max_priority_fee_per_gas="1")
+    assert stuck.status_code == 201, stuck.text
+    if who == "person":
+        login = {"email": running.admin_email, "password": running.admin_password}
+        session = bearer((await human.http.post("/v1/auth/token", json=login)).json()["access_token"])
+    else:
+        session = (await with_token(human, agent)).headers
+    hold = proxy.faults["eth_feeHistory"] = Hold()
+    before = proxy.count("eth_feeHistory")
+    giving_up = asyncio.create_task(human.http.post(f"{agent.url}/{stuck.json()['id']}/give-up", headers=session))
+    await asked_again(proxy, "eth_feeHistory", before)
+    assert (await human.http.delete("/v1/auth/token", headers=session)).status_code == 204
+    hold.released.set()
+
+    answer = await giving_up
+
+    assert answer.status_code == 401, answer.text
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn) as looking:
+        found = await looking.execute("SELECT kind FROM attempts WHERE transaction_id = %s", (stuck.json()["id"],))
+        assert await found.fetchall() == [("submit",)]

@@ -59,6 +59,8 @@ class Authenticator:
             credential="jwt" if claims.key_id is None else "api_key",
             token_id=claims.token_id,
             token_expires_at=claims.expires_at,
+            version=claims.version,
+            key_id=claims.key_id,
         )
 
     async def visitor(self, request: Request, cookie: str) -> Caller | None:
@@ -67,7 +69,15 @@ class Authenticator:
         async with self._database.statements() as connection:
             claims = await web_sessions.claims(connection, cookie)
             row = await repository.user_of_token(connection, claims, address) if claims is not None else None
-        return replace(_user(row), credential="session", ip_address=address) if row is not None else None
+        if row is None or claims is None:
+            return None
+        return replace(
+            _user(row),
+            credential="session",
+            ip_address=address,
+            version=claims.version,
+            session=web_sessions.digest(cookie),
+        )
 
 
 def authenticator_of(request: Request) -> Authenticator:
@@ -112,7 +122,7 @@ async def _user_by_key(connection: AsyncConnection, key: str, address: str | Non
     found = _user(matching[0])
     if matching[0].is_use_stale:
         await repository.touch_api_key(connection, matching[0].key_id)
-    return found
+    return replace(found, key_id=matching[0].key_id)
 
 
 async def _agent(connection: AsyncConnection, row: AnyRow | None) -> Caller:
@@ -131,6 +141,7 @@ async def _agent(connection: AsyncConnection, row: AnyRow | None) -> Caller:
         scopes=path_scopes(row.scopes),
         vault_ids=tuple(row.vault_ids),
         intents_api_enabled=row.intents_api_enabled,
+        version=row.token_version,
     )
 
 

@@ -1,6 +1,6 @@
 """Who is asking: a value every router gets from `vault.auth.dependencies`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -13,6 +13,10 @@ class Caller:
     `role` is owner, admin or member for users and None for agents. `credential` names how the caller proved
     itself; `token_id` and `token_expires_at` are the JWT's `jti` and `exp` (needed to revoke it). `scopes` are
     the token's path scopes (None: not narrowed). `vault_ids` is the agent's binding (empty: unrestricted).
+
+    `version`, `key_id` and `session` say which credential it was, so that it can be asked again whether it still
+    counts (`vault.auth.again`): the principal's `token_version` it hangs on (None: on none), the id of the personal
+    API key, the digest of the browser's session.
     """
 
     kind: Literal["user", "agent"]
@@ -27,6 +31,9 @@ class Caller:
     intents_api_enabled: bool = False
     is_platform_admin: bool = False
     ip_address: str | None = None
+    version: int | None = None
+    key_id: UUID | None = None
+    session: bytes | None = field(default=None, repr=False)
 
     @property
     def is_agent(self) -> bool:

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy import Integer, and_, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from vault.agents.models import Agent
-from vault.auth.models import ApiKey, RevokedToken, User
+from vault.auth.caller import Caller
+from vault.auth.models import ApiKey, RevokedToken, User, WebSession
 from vault.auth.tokens import Claims
 from vault.columns import AnyRow
 from vault.orgs.models import Membership
@@ -27,7 +28,8 @@ def _stale(moment: Any) -> ColumnElement[bool]:
 
 
 def _unexpired(moment: Any) -> ColumnElement[bool]:
-    return or_(moment.is_(None), moment > func.now())
+    # not now(), the transaction's beginning: in one that waited for locks, an expiry may have been set since
+    return or_(moment.is_(None), moment > func.statement_timestamp())
 
 
 _NOT_REVOKED = ~exists().where(RevokedToken.jti == bindparam("jti"))
@@ -38,6 +40,7 @@ _AGENT = select(
     Agent.scopes,
     Agent.vault_ids,
     Agent.intents_api_enabled,
+    Agent.token_version,
     _stale(Agent.last_active_at).label("is_activity_stale"),
     is_blocked(Agent.org_id, "agent").label("is_address_blocked"),
 )
@@ -51,7 +54,6 @@ _AGENT_OF_TOKEN = _AGENT.where(
 _AGENTS_BY_PREFIX = (
     _AGENT.add_columns(
         Agent.key_hash,
-        Agent.token_version,
         Agent.token_ttl_seconds,
         Agent.is_active,
         func.coalesce(_AGENT_LIVE, False).label("is_live"),
@@ -79,6 +81,19 @@ _USER_OF_TOKEN = (
         Membership.org_id == bindparam("org_id"),
         User.token_version == bindparam("version"),
         or_(bindparam("is_of_key").is_(False), ApiKey.id.is_not(None)),
+        _NOT_REVOKED,
+    )
+)
+# The same of somebody who was let in before. What hangs on no version is a personal key, or a session that still is.
+_USER_AGAIN = (
+    _USER.join_from(User, Membership, Membership.user_id == User.id)
+    .outerjoin(ApiKey, and_(ApiKey.id == bindparam("key_id"), ApiKey.user_id == User.id, _KEY_LIVE))
+    .where(
+        User.id == bindparam("id"),
+        Membership.org_id == bindparam("org_id"),
+        or_(bindparam("version", type_=Integer).is_(None), User.token_version == bindparam("version")),
+        or_(bindparam("is_of_key").is_(False), ApiKey.id.is_not(None)),
+        or_(bindparam("is_of_session").is_(False), exists().where(WebSession.token_hash == bindparam("session"))),
         _NOT_REVOKED,
     )
 )
@@ -122,6 +137,41 @@ async def user_of_token(connection: AsyncConnection, claims: Claims, address: st
             "key_id": claims.key_id,
             "is_of_key": claims.key_id is not None,
             **address_parameter(address),
+        },
+    )
+    return found.one_or_none()
+
+
+async def agent_again(connection: AsyncConnection, caller: Caller) -> AnyRow | None:
+    """The row of an agent that was let in before, if its credential counts still (a token's own end aside)."""
+    found = await connection.execute(
+        _AGENT_OF_TOKEN,
+        {
+            "id": caller.id,
+            "org_id": caller.org_id,
+            # null equals nothing: who hangs on no version is nobody's agent
+            "version": caller.version,
+            "jti": caller.token_id,
+            **address_parameter(caller.ip_address),
+        },
+    )
+    return found.one_or_none()
+
+
+async def user_again(connection: AsyncConnection, caller: Caller) -> AnyRow | None:
+    """The same of a person."""
+    found = await connection.execute(
+        _USER_AGAIN,
+        {
+            "id": caller.id,
+            "org_id": caller.org_id,
+            "version": caller.version,
+            "jti": caller.token_id,
+            "key_id": caller.key_id,
+            "is_of_key": caller.key_id is not None,
+            "is_of_session": caller.session is not None,
+            "session": caller.session,
+            **address_parameter(caller.ip_address),
         },
     )
     return found.one_or_none()

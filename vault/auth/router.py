@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from vault.agents import repository as agents
 from vault.audit.write import write_for
 from vault.auth import api_keys, client_certificate, exchange, issue, keys, login, outbox, repository, service
 from vault.auth.dependencies import AnyCaller, Human, PlatformAdmin, WholePerson
@@ -67,6 +68,9 @@ async def revoke(caller: AnyCaller, context: Ctx) -> None:
     if caller.token_id is None or caller.token_expires_at is None:
         return
     async with context.database.begin() as connection:
+        if caller.is_agent:
+            # a signature holds the agent's row: one under way is committed before this, the next one sees it
+            await agents.find(connection, caller.org_id, caller.id, lock=True)
         if await repository.revoke_token(connection, caller.token_id, caller.token_expires_at):
             await write_for(connection, caller, "auth.revoke", "token", caller.token_id)
 

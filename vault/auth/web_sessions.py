@@ -21,7 +21,7 @@ async def start(connection: AsyncConnection, caller: Caller, hours: int) -> str:
     """Begin a session of a person who just proved to be one; returns the cookie's value."""
     cookie = secrets.token_urlsafe(32)
     person = select(
-        literal(_digest(cookie)),
+        literal(digest(cookie)),
         User.id,
         User.token_version,
         func.now() + text(f"interval '{hours} hours'"),
@@ -37,7 +37,7 @@ async def claims(connection: AsyncConnection, cookie: str) -> Claims | None:
     statement = (
         select(WebSession.user_id, WebSession.token_version, WebSession.expires_at, Membership.org_id)
         .join(Membership, Membership.user_id == WebSession.user_id)
-        .where(WebSession.token_hash == _digest(cookie), WebSession.expires_at > func.now())
+        .where(WebSession.token_hash == digest(cookie), WebSession.expires_at > func.now())
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
@@ -55,9 +55,10 @@ async def claims(connection: AsyncConnection, cookie: str) -> Claims | None:
 
 async def end(connection: AsyncConnection, caller: Caller, cookie: str) -> None:
     """End one session at once."""
-    await connection.execute(delete(WebSession).where(WebSession.token_hash == _digest(cookie)))
+    await connection.execute(delete(WebSession).where(WebSession.token_hash == digest(cookie)))
     await write_for(connection, caller, "session.end", "user", caller.id)
 
 
-def _digest(cookie: str) -> bytes:
+def digest(cookie: str) -> bytes:
+    """What is kept of a cookie."""
     return hashlib.sha256(cookie.encode()).digest()

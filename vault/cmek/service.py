@@ -10,7 +10,7 @@ from vault.cmek import repository
 from vault.context import Context
 from vault.errors import conflict, forbidden, not_found
 from vault.orgs.tiers import has_cmek
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.vaults import repository as vaults
 from vault.vaults.repository import Row
 from vault.vaults.schemas import VaultResponse
@@ -69,6 +69,8 @@ async def managed_vault(transaction: AsyncConnection, caller: Caller, vault_id: 
     """The vault, kept as it is until the transaction ends; 403 unless the caller manages it."""
     (await load_access(transaction, caller, vault_id)).require_manager()
     row = await vaults.lock(transaction, vault_id)
+    # once more: what ended the caller's rights while this waited for another rotation counts
+    (await load_access_again(transaction, caller, vault_id)).require_manager()
     if row is None:
         raise not_found("Vault not found")
     if row["is_system"]:

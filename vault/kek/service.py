@@ -8,7 +8,7 @@ from vault.context import Context
 from vault.errors import not_found
 from vault.kek import repository
 from vault.kek.schemas import KeyRotationResponse, shown
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.schemas import Page
 from vault.vaults import sealed
 
@@ -18,6 +18,8 @@ async def rotate_key(context: Context, caller: Caller, vault_id: UUID) -> KeyRot
     async with context.database.begin() as transaction:
         (await load_access(transaction, caller, vault_id)).require_manager()
         await repository.lock(transaction, vault_id)
+        # once more: what ended the caller's rights while this waited counts
+        (await load_access_again(transaction, caller, vault_id)).require_manager()
         row = await repository.running(transaction, vault_id)
         if row is not None:
             return shown(row)

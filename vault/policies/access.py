@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.errors import Problem, forbidden, not_found
 from vault.metrics import counts
@@ -130,6 +131,11 @@ async def load_access(transaction: AsyncConnection | AsyncSession, caller: Calle
         grants=tuple(grant_of(row, caller) for row in rows if row["policy_id"] is not None),
         now=first["now"],
     )
+
+
+async def load_access_again(transaction: AsyncConnection, caller: Caller, vault_id: UUID) -> Access:
+    """The same behind locks, where seconds may have gone by: the caller, too, is read anew (401, 403)."""
+    return await load_access(transaction, await still(transaction, caller), vault_id)
 
 
 def vault_facts(row: Mapping[Any, Any]) -> VaultFacts:

@@ -9,7 +9,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import Problem, conflict, forbidden
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.secrets import absent, repository
 from vault.secrets.context import seal_context
 from vault.secrets.paths import check_path
@@ -64,7 +64,7 @@ async def _open(
             if not await repository.charge_read(transaction, row["secret_id"], row["version"]):
                 raise absent.used_up(path, version)
             # the charge may have waited for other readers: what was revoked by then counts
-            (await load_access(transaction, caller, vault_id)).require(path, "read")
+            (await load_access_again(transaction, caller, vault_id)).require(path, "read")
         sealed_to = seal_context(vault_id, path, row["version"])
         try:
             value = await context.signer.open(vault_id, sealed_to, bytes(row["sealed"]))

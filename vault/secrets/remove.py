@@ -7,7 +7,7 @@ from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, forbidden
 from vault.orgs.tiers import require_room
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.secrets import absent, reach, repository
 from vault.secrets.confirm import with_word
 from vault.secrets.paths import check_path
@@ -27,7 +27,7 @@ async def delete_secret(
             (await load_access(transaction, caller, vault_id)).require(path, "write")
             there = await repository.lock(transaction, vault_id, path)
             # once more: a policy may have been taken back while this waited for another writer
-            (await load_access(transaction, caller, vault_id)).require(path, "write")
+            (await load_access_again(transaction, caller, vault_id)).require(path, "write")
             if there is None:
                 raise absent.missing(path)
             if there["deleted_at"] is not None:
@@ -62,7 +62,7 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
             raise conflict(f"The secret at {path} is not deleted")
         await require_room(transaction, caller.org_id, "secrets")
         # once more: the vault may have been deleted while this waited
-        (await load_access(transaction, caller, vault_id)).require_manager()
+        (await load_access_again(transaction, caller, vault_id)).require_manager()
         versions = await repository.restore(transaction, there["id"], there["deleted_at"])
         await write_for(
             transaction,

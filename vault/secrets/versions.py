@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.schemas import Page
 from vault.secrets import absent, reach, repository
 from vault.secrets.confirm import with_word
@@ -61,7 +61,7 @@ async def _disable(
     # against somebody who stores the next version just now: lists show the newest of both
     await repository.lock(transaction, vault_id, path)
     # once more: a policy may have been taken back while this waited
-    (await load_access(transaction, caller, vault_id)).require(path, "write")
+    (await load_access_again(transaction, caller, vault_id)).require(path, "write")
     row = await repository.version_of(transaction, vault_id, path, version)
     if row is None:
         raise absent.missing(path)

@@ -15,7 +15,7 @@ from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, not_found
 from vault.orgs.tiers import require_room_for
-from vault.policies.access import Access, load_access
+from vault.policies.access import Access, load_access, load_access_again
 from vault.secrets import reach, repository
 from vault.secrets.confirm import with_word
 from vault.secrets.context import seal_context
@@ -130,7 +130,7 @@ async def place_for(
     if may_begin:
         await require_room_for(transaction, caller.org_id, place.secret_id)
     # once more behind all locks: a policy may have been taken back while this waited for other writers
-    access = await load_access(transaction, caller, vault_id)
+    access = await load_access_again(transaction, caller, vault_id)
     access.require(path, "write")
     if caller.is_agent:
         reach.spare(caller, await repository.key_addresses(transaction, vault_id, path), f"at {path}")

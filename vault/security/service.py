@@ -1,4 +1,7 @@
-"""List, create and delete an organisation's rules on addresses; nobody shuts himself out."""
+"""List, create and delete an organisation's rules on addresses; nobody shuts himself out.
+
+Each change closes the gate to signatures: one under way is committed before the change, the next one sees it.
+"""
 
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -10,6 +13,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import conflict, not_found
+from vault.freezes import gate
 from vault.orgs import repository as orgs
 from vault.orgs.models import IpRule
 from vault.schemas import Page
@@ -42,6 +46,7 @@ async def create(connection: AsyncConnection, caller: Caller, request: CreateIpR
         "label": request.label if request.label is not None else request.description,
         "created_by": caller.id,
     }
+    await gate.close(connection)
     row = (await connection.execute(insert(_TABLE).values(**values).returning(*_TABLE.c))).one()
     await _require_author_inside(connection, caller)
     await write_for(connection, caller, "ip_rule.create", "ip_rule", row.id, **_audited(row))
@@ -51,6 +56,7 @@ async def create(connection: AsyncConnection, caller: Caller, request: CreateIpR
 async def remove(connection: AsyncConnection, caller: Caller, rule_id: UUID) -> None:
     """Delete a rule; Problem 409 when what is left would keep the caller out."""
     await orgs.lock(connection, caller.org_id)
+    await gate.close(connection)
     statement = delete(_TABLE).where(_TABLE.c.id == rule_id, _TABLE.c.org_id == caller.org_id)
     row = (await connection.execute(statement.returning(*_TABLE.c))).one_or_none()
     if row is None:

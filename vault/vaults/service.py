@@ -12,7 +12,7 @@ from vault.errors import bad_request, conflict, forbidden, not_found
 from vault.orgs.belonging import require_belonging
 from vault.orgs.tiers import require_room
 from vault.policies import repository as policies
-from vault.policies.access import load_access
+from vault.policies.access import load_access, load_access_again
 from vault.schemas import Page
 from vault.secrets import reach
 from vault.secrets import repository as secrets
@@ -97,6 +97,8 @@ async def delete_vault(context: Context, caller: Caller, vault_id: UUID, *, conf
             # nothing is written into it from here on
             if await repository.lock(transaction, vault_id) is None:
                 raise not_found("Vault not found")
+            # once more: what ended the caller's rights while this waited counts
+            (await load_access_again(transaction, caller, vault_id)).require_manager()
             keys = await secrets.key_addresses(transaction, vault_id)
             reach.spare(caller, keys, "in this vault")
             reach.require_cleared(keys, cleared)

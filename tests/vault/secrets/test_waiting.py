@@ -13,6 +13,7 @@ from tests.support.vault_api import Tenant
 from vault.context import Context
 
 REVOKE = "DELETE FROM policies WHERE vault_id = :id"
+ROTATE = "UPDATE agents SET token_version = token_version + 1 WHERE id = :who"
 CLOSE = "UPDATE vaults SET deleted_at = clock_timestamp() WHERE id = :id"
 
 
@@ -21,11 +22,13 @@ async def ask_and_wait(
 ) -> httpx.Response:
     """A request about the secret `a` of somebody who has to wait for another writer, who makes a change meanwhile."""
     body: dict[str, Any] = {"value": "late"} if method == "PUT" else {}
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'vaults|secrets'"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'vaults|secret'"
     async with context.database.begin() as transaction:
         for held in (
             "SELECT 1 FROM vaults WHERE id = :id FOR UPDATE",
             "SELECT 1 FROM secrets WHERE vault_id = :id FOR UPDATE",
+            "SELECT 1 FROM secret_versions v JOIN secrets s ON s.id = v.secret_id WHERE s.vault_id = :id"
+            " FOR UPDATE OF v",
         ):
             await transaction.execute(text(held), {"id": vault_id})
         asked = asyncio.create_task(tenant.as_(who).request(method, f"/v1/vaults/{vault_id}/{verb}", json=body))
@@ -33,7 +36,7 @@ async def ask_and_wait(
         while not asked.done() and not await tenant.rows(waiting):
             await asyncio.wait([asked], timeout=0.02)
         assert not asked.done(), "it did not wait"
-        await transaction.execute(text(change), {"id": vault_id})
+        await transaction.execute(text(change), {"id": vault_id, "who": who.id})
     return await asked
 
 
@@ -62,6 +65,20 @@ async def test_a_policy_that_is_taken_back(tenant: Tenant, context: Context, met
     before = await state(tenant, vault_id)
     answer = await ask_and_wait(tenant, context, agent, vault_id, method, verb, REVOKE)
     assert answer.status_code == 403, answer.text
+    assert await state(tenant, vault_id) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "verb"),
+    [("PUT", "secrets/a"), ("DELETE", "secrets/a"), ("GET", "secrets/a"), ("POST", "secret-version/a/1/disable")],
+)
+async def test_a_credential_that_is_ended(tenant: Tenant, context: Context, method: str, verb: str) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.put(vault_id, "a", max_access_count=5)
+    await tenant.grant(vault_id, agent, "*", ("read", "write"))
+    before = await state(tenant, vault_id)
+    answer = await ask_and_wait(tenant, context, agent, vault_id, method, verb, ROTATE)
+    assert answer.status_code == 401, answer.text
     assert await state(tenant, vault_id) == before
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from vault.auth.places import cookie_name
+from vault.auth.cookie_names import cookie_name
 from vault.context import Context
 
 SESSION_HOURS = 12
@@ -13,12 +13,10 @@ class Cookies:
     """Names and flags; over https both are bound to the host and never sent in the clear."""
 
     def __init__(self, context: Context) -> None:
-        self.device = cookie_name(context.options.public_url)
-        self._secure = context.options.public_url.startswith("https://")
-        prefix = "__Host-" if self._secure else ""
-        self.session, self.visit, self.challenge = (
-            f"{prefix}talon_{name}" for name in ("session", "visit", "challenge")
-        )
+        url = context.options.public_url
+        self._secure = url.startswith("https://")
+        self.session, self.visit = cookie_name(url, "session"), cookie_name(url, "visit")
+        self.challenge, self.device = cookie_name(url, "challenge"), cookie_name(url, "device")
 
     def get(self, request: Request, name: str) -> str | None:
         """A cookie's value if it looks like one of ours."""

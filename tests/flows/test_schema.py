@@ -88,7 +88,7 @@ def map_path_parameters(_context: Any, drawn: dict[str, Any] | None) -> dict[str
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """An instance of our own: what the fuzz does to it disturbs nobody."""
-    limits = {"TALON_RATE_LIMIT_AUTH": "off", "TALON_RATE_LIMIT_IP": "off"}
+    limits = {f"TALON_RATE_LIMIT_{name}": "off" for name in ("AUTH", "IP", "LOGIN")}
     with temporary_instance(tmp_path_factory.mktemp("fuzzed"), limits) as running:
         yield running
     if tried["cases"]:

@@ -9,7 +9,7 @@ import httpx
 from talon.instance import Instance
 
 # all stories together come from one address
-UNHURRIED = {"TALON_RATE_LIMIT_AUTH": "100000/second", "TALON_RATE_LIMIT_IP": "100000/second"}
+UNHURRIED = {f"TALON_RATE_LIMIT_{name}": "100000/second" for name in ("AUTH", "IP", "LOGIN")}
 
 
 class Running(Instance):

@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vault.auth import keys, repository, web_sessions
 from vault.auth.caller import Caller
 from vault.auth.client_address import client_address, parse_networks
+from vault.auth.recent import Recent
 from vault.auth.scopes import path_scopes
 from vault.auth.tokens import TokenVerifier
 from vault.columns import AnyRow
 from vault.context import Context
-from vault.errors import unauthorized
+from vault.errors import Problem, unauthorized
 from vault.security.blocked import refusal
 
 # The key of an ASGI scope under which our own pages say who is signed in. Nothing that a client sends gets there.
@@ -27,10 +28,11 @@ SIGNED_IN = "talon.signed_in"
 class Authenticator:
     """One per application: its token verifier, trusted proxies and database."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, recent: Recent) -> None:
         self._verifier = TokenVerifier(context.signer)
         self._database = context.database
         self._proxies = parse_networks(context.options.trusted_proxies)
+        self.recent = recent
 
     def address(self, request: Request) -> str | None:
         """The client's address, seen through trusted proxies only; None when it cannot be told."""
@@ -40,6 +42,15 @@ class Authenticator:
 
     async def caller(self, credential: str, address: str | None) -> Caller:
         """Who presents this credential; Problem 401 if it does not count (any more), 403 for a blocked address."""
+        try:
+            found = await self._caller(credential, address)
+        except Problem:
+            self.recent.refused(credential)
+            raise
+        self.recent.proved(credential, found.principal, address)
+        return found
+
+    async def _caller(self, credential: str, address: str | None) -> Caller:
         if keys.is_key(credential):
             async with self._database.statements() as connection:
                 if credential.startswith(keys.AGENT):
@@ -70,21 +81,26 @@ class Authenticator:
             claims = await web_sessions.claims(connection, cookie)
             row = await repository.user_of_token(connection, claims, address) if claims is not None else None
         if row is None or claims is None:
+            self.recent.refused(cookie)
             return None
-        return replace(
+        found = replace(
             _user(row),
             credential="session",
             ip_address=address,
             version=claims.version,
             session=web_sessions.digest(cookie),
         )
+        self.recent.proved(cookie, found.principal, address)
+        return found
 
 
 def authenticator_of(request: Request) -> Authenticator:
     """The application's authenticator, made on first use."""
     state = request.app.state
     if not hasattr(state, "authenticator"):
-        state.authenticator = Authenticator(request.app.state.context)
+        # the connections' keeper, where there is one, has made it
+        recent = getattr(state, "recent", None) or Recent()
+        state.authenticator = Authenticator(request.app.state.context, recent)
     return cast(Authenticator, state.authenticator)
 
 

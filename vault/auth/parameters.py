@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from vault.auth.authenticate import authenticator_of
+from vault.auth.cookie_names import cookie_name
 from vault.auth.origin import Origin, is_this_host
-from vault.auth.places import cookie_name
 from vault.context import Context, context_of
 
 
@@ -18,7 +18,7 @@ async def _origin(request: Request) -> Origin:
     context: Context = request.app.state.context
     return Origin(
         address=authenticator_of(request).address(request),
-        device=request.cookies.get(cookie_name(context.options.public_url)),
+        device=request.cookies.get(cookie_name(context.options.public_url, "device")),
         is_host=is_this_host(request.client.host if request.client else None, request.headers),
     )
 

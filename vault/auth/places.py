@@ -20,11 +20,6 @@ ADDRESS_DAYS = 30
 DEVICE_DAYS = 180
 
 
-def cookie_name(public_url: str) -> str:
-    """What a device's cookie is called; over https it is bound to the host and never sent in the clear."""
-    return "__Host-talon_device" if public_url.startswith("https://") else "talon_device"
-
-
 async def find(connection: AsyncConnection, email: str, origin: Origin) -> Place:
     """The place that a log-in comes from, as the account of this address knows it; the same work if there is none."""
     device = _of_device(origin.device or "")
@@ -38,6 +33,14 @@ async def find(connection: AsyncConnection, email: str, origin: Origin) -> Place
     if device in known:
         return Place(f"device:{device.hex()}", is_known=True)
     return at_address(origin.address, is_known=origin.is_host or address in known)
+
+
+async def is_known_device(connection: AsyncConnection, token: str) -> bool:
+    """Whether this is a device's cookie that counts, whosever."""
+    statement = select(KnownPlace.digest).where(
+        KnownPlace.digest == _of_device(token), KnownPlace.expires_at > func.now()
+    )
+    return (await connection.execute(statement)).one_or_none() is not None
 
 
 async def remember_address(connection: AsyncConnection, user_id: UUID, email: str, address: str | None) -> None:

@@ -5,17 +5,18 @@ from typing import cast
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vault.auth.authenticate import authenticator_of
+from vault.auth.authenticate import Authenticator, authenticator_of
 from vault.auth.client_address import group_of
 from vault.context import Context
 from vault.errors import Problem
 from vault.limits.hit import hit
 from vault.limits.routes import limits_of
+from vault.limits.whom import Whom
 from vault.problems import render
 
 
 class RateLimit:
-    """Counts every request of a client against the limits of its route."""
+    """Counts every request of a client, or of a principal that we know, against the limits of its route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,6 +38,29 @@ async def _count(request: Request) -> None:
     if not names:
         return
     context = cast(Context, request.app.state.context)
-    client = group_of(authenticator_of(request).address(request))
-    for name in names:
-        await hit(context, name, client)
+    authenticator = authenticator_of(request)
+    client = group_of(authenticator.address(request))
+    await _count_widely(request, context, names[0], client, _whom_of(request, context, authenticator))
+    for name in names[1:]:
+        # each route by itself: a flood of one kind of log-in leaves the others alone
+        await hit(context, name, client, request.url.path)
+
+
+async def _count_widely(request: Request, context: Context, name: str, client: str, whom: Whom) -> None:
+    principal = whom.remembered(request)
+    if principal is None:
+        try:
+            await hit(context, name, client)
+        except Problem:
+            principal = await whom.verified(request)
+            if principal is None:
+                raise
+    if principal is not None:
+        await hit(context, name, principal)
+
+
+def _whom_of(request: Request, context: Context, authenticator: Authenticator) -> Whom:
+    state = request.app.state
+    if not hasattr(state, "whom"):
+        state.whom = Whom(context, authenticator)
+    return cast(Whom, state.whom)

@@ -24,12 +24,15 @@ class Named:
 
 
 NAMES: Mapping[str, Named] = {
-    # public log-in routes and enrolment, per address: bursts of 5, 1/s in the long run
+    # public log-in routes and enrolment, per address and route; log-ins with a password, per account and address that
+    # the account does not know: bursts of 5, 1/s in the long run
     "auth": Named("5/5 second"),
     # a device that waits for its approval asks every 5 s, and several may stand behind one address
     "device": Named("30/30 second"),
-    # everything, per address: bursts of 200, 100/s in the long run
+    # everything, per principal, per address as long as it is nobody's: bursts of 200, 100/s in the long run
     "ip": Named("200/2 second"),
+    # a person's way in, right or wrong, per address or known device
+    "login": Named("200/2 second"),
     # shares made, per organisation
     "share": Named("10/minute"),
     # enrolments that mail somebody, per mail address

@@ -9,9 +9,13 @@ import pytest
 from fastapi import FastAPI
 
 from talon.dashboard.sign_in import router as sign_in
+from tests.support.factories import make_agent
 from tests.support.vault_app import client, make_app
+from tests.vault.auth.people import an_email, log_in, make_person
+from vault.auth import places
 from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context
+from vault.db import Database
 from vault.health.router import router as health
 from vault.limits.middleware import RateLimit
 
@@ -19,7 +23,7 @@ from vault.limits.middleware import RateLimit
 @pytest.fixture
 def limited(context: Context) -> FastAPI:
     # windows that no test outlasts, however slow the machine is
-    limits = {"auth": "3/day", "ip": "10/day"}
+    limits = {"auth": "3/day", "ip": "10/day", "login": "10/day"}
     app = make_app(replace(context, options=replace(context.options, rate_limits=limits)), (health, *AUTH, sign_in))
     app.add_middleware(RateLimit)
     return app
@@ -63,6 +67,56 @@ async def test_a_page_counts_once_and_says_so_in_a_page(stranger: httpx.AsyncCli
 async def test_what_needs_a_credential_counts_against_the_wider_limit_only(stranger: httpx.AsyncClient) -> None:
     answers = [await stranger.get("/v1/auth/me") for _ in range(12)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+
+
+async def test_an_agents_flood_counts_against_the_agent_and_not_its_humans_address(
+    limited: FastAPI, database: Database
+) -> None:
+    person = await make_person(database)
+    agent = await make_agent(database, person.org_id)
+    async with client(limited, agent.key, peer="203.0.113.80") as http:
+        # the first one is nobody's until its key is verified
+        flood = [(await http.delete("/v1/auth/token")).status_code for _ in range(14)]
+    assert flood == [204] * 11 + [429] * 3
+    async with client(limited, person.key, peer="203.0.113.80") as http:
+        assert (await http.get("/v1/auth/me")).status_code == 200
+        assert (await log_in(http, person.email)).status_code == 200
+    # nor does it help the agent to come from elsewhere
+    async with client(limited, agent.key, peer="203.0.113.81") as http:
+        assert (await http.delete("/v1/auth/token")).status_code == 429
+
+
+async def test_nobodys_flood_shuts_nobody_out_who_is_somebody(limited: FastAPI, database: Database) -> None:
+    person = await make_person(database)
+    async with client(limited, peer="203.0.113.82") as http:
+        assert [(await http.get("/v1/auth/me")).status_code for _ in range(12)][-1] == 429
+        for path in ("agent-token", "api-key-token"):
+            answers = [await http.post(f"/v1/auth/{path}", json=WRONG) for _ in range(5)]
+            assert answers[-1].status_code == 429
+        # the way in has a limit of its own
+        token = (await log_in(http, person.email)).json()["access_token"]
+    for credential, status in (
+        (token, 200),
+        (person.key, 200),
+        (token[:-8] + "AAAAAAAA", 429),
+        ("1ck_" + "x" * 40, 429),
+    ):
+        async with client(limited, credential, peer="203.0.113.82") as http:
+            assert (await http.get("/v1/auth/me")).status_code == status
+
+
+async def test_a_known_device_is_let_in_beside_a_flood_of_log_ins(limited: FastAPI, database: Database) -> None:
+    person = await make_person(database)
+    async with database.begin() as connection:
+        device = await places.add_device(connection, person.id)
+    async with client(limited, peer="203.0.113.83") as http:
+        flood = [(await log_in(http, an_email(), "wrong")).status_code for _ in range(12)]
+        assert flood == [401] * 10 + [429] * 2
+        assert (await log_in(http, person.email)).status_code == 429
+        http.headers["cookie"] = "__Host-talon_device=" + "x" * 43
+        assert (await log_in(http, person.email)).status_code == 429
+        http.headers["cookie"] = f"__Host-talon_device={device}"
+        assert (await log_in(http, person.email)).status_code == 200
 
 
 async def test_health_is_never_refused(stranger: httpx.AsyncClient) -> None:

@@ -39,11 +39,14 @@ def test_an_address_that_is_no_redis_server_is_refused_at_start(url: str) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "names"),
     [
-        ("POST", "/v1/auth/token", ("ip", "auth")),
+        ("POST", "/v1/auth/token", ("login",)),
+        ("GET", "/login", ("login",)),
+        ("POST", "/login", ("login",)),
+        ("POST", "/v1/auth/agent-token", ("ip", "auth")),
         ("DELETE", "/v1/auth/token", ("ip",)),
         ("POST", "/v1/auth/signup", ("ip", "auth")),
         ("POST", "/v1/agents/enroll", ("ip", "auth")),
-        ("POST", "/v1/auth/mfa/verify", ("ip", "auth")),
+        ("POST", "/v1/auth/mfa/verify", ("login",)),
         ("POST", "/v1/auth/device/token", ("ip", "device")),
         ("GET", "/v1/auth/me", ("ip",)),
         ("POST", "/v1/auth/api-keys", ("ip",)),

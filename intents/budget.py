@@ -74,6 +74,16 @@ _RELEASE = text("""
     WHERE agent_id = :agent_id
 """)
 
+_RECOUNT = text("""
+    WITH again AS (
+        UPDATE spend_reservations SET state = 'open', in_window = true
+        WHERE transaction_id = :transaction_id AND state = 'released'
+        RETURNING value_wei
+    )
+    UPDATE agent_budgets SET window_wei = window_wei + COALESCE((SELECT sum(value_wei) FROM again), 0)
+    WHERE agent_id = :agent_id
+""")
+
 _STALE = text("""
     SELECT DISTINCT agent_id FROM spend_reservations
     WHERE in_window AND counted_from <= statement_timestamp() - interval '24 hours' LIMIT 100
@@ -117,6 +127,12 @@ async def release(connection: AsyncConnection, agent_id: UUID, transaction_id: U
     """Stop counting, on proof that the transaction can no longer be mined."""
     await lock(connection, agent_id)
     await connection.execute(_RELEASE, {"agent_id": agent_id, "transaction_id": transaction_id})
+
+
+async def recount(connection: AsyncConnection, agent_id: UUID, transaction_id: UUID) -> None:
+    """Count without end again what a human freed: it can be mined after all."""
+    await lock(connection, agent_id)
+    await connection.execute(_RECOUNT, {"agent_id": agent_id, "transaction_id": transaction_id})
 
 
 async def stale(connection: AsyncConnection) -> list[UUID]:

@@ -93,14 +93,14 @@ async def _sign_and_write(
     now = await grounds.read(connection, caller, draft, binding=True)
     if now.key != key:
         raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
-    tracked = await wallets.lock(connection, chain_id, key.address)
+    tracker = await wallets.lock(connection, chain_id, key.address)
     # 2. The nonce.
     nonce = await wallets.choose_nonce(
         connection,
         chain_id,
         key.address,
         requested=draft.nonce,
-        tracked=tracked,
+        tracker=tracker,
         was_tracked=prepared.tracked,
         pending=prepared.quote.pending_nonce,
         mined=prepared.quote.mined_nonce,

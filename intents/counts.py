@@ -39,10 +39,14 @@ async def believed(
     return replace(quoted, mined_nonce=said.mined, pending_nonce=said.next)
 
 
+async def ask_each(client: ChainClient, address: bytes) -> list[Counts | None]:
+    """What every endpoint says now, in their order; None for one that does not answer."""
+    return list(await asyncio.gather(*(_ask(each, address) for each in client.each())))
+
+
 async def ask_all(client: ChainClient, address: bytes) -> list[Counts]:
     """What every endpoint says that answers now, in their order."""
-    answers = await asyncio.gather(*(_ask(each, address) for each in client.each()))
-    return [counts for counts in answers if counts is not None]
+    return [counts for counts in await ask_each(client, address) if counts is not None]
 
 
 async def _ask(client: ChainClient, address: bytes) -> Counts | None:

@@ -56,9 +56,14 @@ class Entry:
 
     @property
     def to_send(self) -> Any:
-        """The attempt that should be mined: the last filler, once the transaction is given up."""
+        """The attempt that should be mined: the last filler, once the transaction is given up.
+
+        None for one that was given up far above the chain's count: its filler comes when the tracker comes by.
+        """
         fillers = [attempt for attempt in self.attempts if attempt.kind == "filler"]
-        return fillers[-1] if fillers else self.attempts[0]
+        if fillers:
+            return fillers[-1]
+        return self.attempts[0] if self.attempts[0].given_up_at is None else None
 
 
 async def used(database: Database, chain_id: int, address: bytes, mined_nonce: int) -> list[Entry]:

@@ -7,6 +7,7 @@ mined first, it was mined.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,7 @@ from intents.counts import path_of, within_reach
 from intents.engine import Engine
 from intents.sign import sign
 from intents.status import IN_FLIGHT, Status
+from signer.client import SignedTransaction
 from vault.audit.write import write_for
 from vault.auth.again import still
 from vault.auth.caller import Caller
@@ -72,7 +74,7 @@ async def give_up(
     found = await read.one(context, agent_id, transaction_id)
     row = found.row
     async with context.database.statements() as connection:
-        outbid = await _to_outbid(connection, row)
+        outbid = await to_outbid(connection, row)
         # also a disabled or removed chain: what was signed there is seen through
         chain = await load_chain(connection, row["chain_id"])
     if chain is None:
@@ -93,7 +95,7 @@ async def give_up(
         async with context.database.begin() as connection:
             await wallets.lock(connection, chain.chain_id, address)
             await _require_still(connection, caller)
-            await _to_outbid(connection, row)  # nobody may have been faster
+            await to_outbid(connection, row)  # nobody may have been faster
             attempt_id, raw = await _sign(context, connection, caller, row, filler, address)
         sending = engine.broadcaster.enqueue(client, (chain.chain_id, address), raw)
     result = await outcome_of(sending)
@@ -113,7 +115,7 @@ async def _require_still(connection: AsyncConnection, caller: Caller) -> None:
         await org_admin(now)
 
 
-async def _to_outbid(connection: AsyncConnection, row: dict[str, Any]) -> GivenUp:
+async def to_outbid(connection: AsyncConnection, row: Mapping[str, Any]) -> GivenUp:
     """What the filler replaces; 409 for a transaction not in flight, or whose filler is still young."""
     if row["chain_reset_at"] is not None:
         raise conflict("This transaction cannot be given up: it belongs to a chain that was reset.")
@@ -140,6 +142,23 @@ async def _sign(
     marked = await connection.execute(_MARK, {"id": row["id"], "in_flight": list(IN_FLIGHT)})
     if marked.rowcount != 1:
         raise conflict("This transaction was mined or settled in the meantime; there is nothing to give up.")
+    attempt_id, signed = await sign_filler(context, connection, row, filler, address)
+    await write_for(
+        connection,
+        caller,
+        "transaction.give_up",
+        "transaction",
+        row["id"],
+        nonce=filler.nonce,
+        filler_hash=f"0x{signed.hash.hex()}",
+    )
+    return attempt_id, signed.raw
+
+
+async def sign_filler(
+    context: Context, connection: AsyncConnection, row: Mapping[str, Any], filler: Transaction, address: bytes
+) -> tuple[UUID, SignedTransaction]:
+    """Have the filler signed and write it down as an attempt of `row`, whose wallet the caller has locked."""
     approval = approve_filler(
         filler,
         sender=address,
@@ -160,16 +179,7 @@ async def _sign(
             tried_at=func.clock_timestamp(),
         )
     )
-    await write_for(
-        connection,
-        caller,
-        "transaction.give_up",
-        "transaction",
-        row["id"],
-        nonce=filler.nonce,
-        filler_hash=f"0x{signed.hash.hex()}",
-    )
-    return attempt_id, signed.raw
+    return attempt_id, signed
 
 
 def fees_for(outbid: GivenUp, market: FeeQuote) -> LegacyFees | DynamicFees:

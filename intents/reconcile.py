@@ -14,6 +14,7 @@ from chains.defaults import ANVIL
 from chains.errors import RpcError, RpcUnavailable, Unreadable, WrongChain
 from chains.rpc import ChainClient
 from intents import entries, settle
+from intents.fill_ahead import fill_ahead
 from intents.follow import follow, gone
 from intents.head import Head, head
 from intents.resend import resend
@@ -101,3 +102,4 @@ async def _look(
         await settle.reopen_given_up(database, chain_id, address, mined_nonce)
     used = await entries.used(database, chain_id, address, mined_nonce)
     await follow(context, chain, client, address, now, used)
+    await fill_ahead(context, chain, client, address, mined_nonce)

@@ -19,6 +19,7 @@ _NAME_HOLE = text("""
 
 async def resend(context: Context, client: ChainClient, mined_nonce: int | None, entries: list[Entry]) -> None:
     """The worker's half of broadcasting: stored bytes only, from the chain's nonce upwards (None: not known)."""
+    entries = [entry for entry in entries if entry.to_send is not None]
     if mined_nonce is not None and entries and entries[0].nonce > mined_nonce:
         await _name_hole(context, entries[0], mined_nonce)
     waiting = [entry.to_send for entry in entries]

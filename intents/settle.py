@@ -23,6 +23,12 @@ _MINED = text("""
     WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
 """)
 
+# freed on a human's word, and in a block all the same
+_FREED = text("""
+    SELECT s.agent_id FROM spend_reservations s JOIN transactions t ON t.id = s.transaction_id
+    WHERE t.id = :id AND t.final_at IS NULL AND s.state = 'released'
+""")
+
 _FINAL = text("""
     UPDATE transactions SET final_at = clock_timestamp(),
            status = CASE WHEN status = 'sign_only' THEN status ELSE 'final' END
@@ -76,6 +82,9 @@ def _from(target: Status) -> list[str]:
 async def mined(database: Database, transaction_id: UUID, receipt: Receipt, block_at: datetime | None) -> None:
     """In a block: its value counts for 24 h from the later of reservation and block, or from now if unknown."""
     async with database.begin() as connection:
+        freed_for = (await connection.execute(_FREED, {"id": transaction_id})).scalar()
+        if freed_for is not None:
+            await budget.recount(connection, freed_for, transaction_id)
         changed = await connection.execute(
             _MINED,
             {

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains import nonces
 from chains.errors import NonceInFlight
-from intents.status import OCCUPYING
-from vault.errors import conflict
+from intents.status import IN_FLIGHT, OCCUPYING
+from vault.errors import conflict, unavailable
 
 _LOCK = text("""
-    SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address FOR UPDATE
+    SELECT next_nonce, resynced_at IS NOT NULL AS resynced FROM wallets
+    WHERE chain_id = :chain_id AND address = :address FOR UPDATE
 """)
 _READ = text("SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address")
 _TAKEN = text("""
@@ -22,6 +24,32 @@ _TAKEN = text("""
 """)
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
+""")
+# What was signed above the chain's count before the tracker went back: given up and without a filler yet, or handed
+# out and freed on a human's word
+_LEFT_BEHIND = text("""
+    SELECT t.* FROM transactions t
+    WHERE t.chain_id = :chain_id AND t.wallet_address = :address AND t.nonce >= :low AND t.nonce <= :high
+      AND t.final_at IS NULL AND t.chain_reset_at IS NULL
+      AND (t.status = ANY(:in_flight) AND t.given_up_at IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM attempts a WHERE a.transaction_id = t.id AND a.kind = 'filler')
+           OR t.status = 'sign_only' AND EXISTS (
+               SELECT 1 FROM spend_reservations s WHERE s.transaction_id = t.id AND s.state = 'released'))
+    ORDER BY t.nonce LIMIT :max_rows
+""")
+# the first nonce from :low on that none of ours has
+_FREE = text("""
+    SELECT CASE WHEN NOT EXISTS (
+        SELECT 1 FROM transactions WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :low
+          AND status <> 'sign_only' AND chain_reset_at IS NULL
+    ) THEN :low ELSE (
+        SELECT min(t.nonce) + 1 FROM transactions t
+        WHERE t.chain_id = :chain_id AND t.wallet_address = :address AND t.nonce >= :low
+          AND t.status <> 'sign_only' AND t.chain_reset_at IS NULL
+          AND NOT EXISTS (
+              SELECT 1 FROM transactions n WHERE n.chain_id = :chain_id AND n.wallet_address = :address
+                AND n.nonce = t.nonce + 1 AND n.status <> 'sign_only' AND n.chain_reset_at IS NULL)
+    ) END
 """)
 _OCCUPIED = text("""
     SELECT 1 FROM transactions
@@ -53,14 +81,46 @@ async def occupied(connection: AsyncConnection, chain_id: int, address: bytes, l
     return int((await connection.execute(_TAKEN, named)).scalar_one())
 
 
-async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> int:
-    """Lock the wallet until the transaction ends; returns the tracked next nonce (0 for a new wallet)."""
+async def left_behind(
+    connection: AsyncConnection, chain_id: int, address: bytes, low: int, high: int, max_rows: int = 1
+) -> list[dict[str, Any]]:
+    """Transactions with nonces from `low` to `high` that have to be settled before the tracker goes past them."""
+    rows = await connection.execute(
+        _LEFT_BEHIND,
+        {
+            "chain_id": chain_id,
+            "address": address,
+            "low": low,
+            "high": high,
+            "in_flight": list(IN_FLIGHT),
+            "max_rows": max_rows,
+        },
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def first_free(connection: AsyncConnection, chain_id: int, address: bytes, low: int) -> int:
+    """The first nonce from `low` on that no transaction of ours has."""
+    named = {"chain_id": chain_id, "address": address, "low": low}
+    return int((await connection.execute(_FREE, named)).scalar_one())
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """The wallet's own count: the next free nonce; `resynced` where it may meet nonces that were signed before."""
+
+    next_nonce: int
+    resynced: bool
+
+
+async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> Tracker:
+    """Lock the wallet until the transaction ends; returns its tracker (at 0 for a new wallet)."""
     named = {"chain_id": chain_id, "address": address}
-    tracked = (await connection.execute(_LOCK, named)).scalar()
-    if tracked is None:
+    found = (await connection.execute(_LOCK, named)).first()
+    if found is None:
         await connection.execute(_CREATE, named)
-        tracked = (await connection.execute(_LOCK, named)).scalar_one()
-    return int(tracked)
+        found = (await connection.execute(_LOCK, named)).one()
+    return Tracker(int(found.next_nonce), found.resynced)
 
 
 async def choose_nonce(
@@ -69,7 +129,7 @@ async def choose_nonce(
     address: bytes,
     *,
     requested: int | None,
-    tracked: int,
+    tracker: Tracker,
     was_tracked: int,
     pending: int,
     mined: int,
@@ -77,11 +137,19 @@ async def choose_nonce(
     """The nonce to sign with, under the wallet's lock: the next free one, or a requested one that may be used.
 
     `was_tracked` is the tracker by which `pending` was believed. Raises `chains.errors.BadNonce` (422) when the
-    requested one skips or is used up, 409 when it is in flight or the tracker went back meanwhile.
+    requested one skips or is used up, 409 when it is in flight or the tracker went back meanwhile, 503 when it has
+    come by what was signed before it went back, until a filler is signed for that.
     """
-    if tracked < was_tracked:
+    if tracker.next_nonce < was_tracked:
         raise conflict("This wallet was resynchronised just now; nothing was signed, try again.")
-    free = nonces.next_nonce(tracked, pending)
+    free = nonces.next_nonce(tracker.next_nonce, pending)
+    if tracker.resynced:
+        if await left_behind(connection, chain_id, address, mined, free + nonces.SLACK):
+            raise unavailable(
+                "This wallet comes by nonces that were signed before it was resynchronised; fillers take them first."
+                " Nothing was signed, try again in a moment."
+            )
+        free = await first_free(connection, chain_id, address, free)
     if requested is None:
         return free
     taken = (

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from chains.rpc import ChainClients
 from intents.engine import Engine
 from intents.router import router as transactions
+from intents.wallet_router import router as wallets
 from signer.client import SignerClient
 from talon.access_log import AccessLog
 from talon.config import ProcessConfig
@@ -59,6 +60,7 @@ ROUTERS = (
     audit,
     admin,
     transactions,
+    wallets,
 )
 PAGES = (sign_in, mail_links, style)
 

@@ -1,0 +1,199 @@
+"""Take a wallet's tracker back to the chain on a human's word, whatever a node made of it before.
+
+The next nonce becomes the first one that neither the chain nor an unbroken row of our own transactions has used. What
+was signed above is given up: it stays recorded and counted and is not sent any more, and before the tracker comes by
+its nonce again a filler takes that (`intents.fill_ahead`).
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chains.addresses import format_address
+from chains.chain import Chain
+from chains.errors import RpcError
+from chains.nonces import Counts
+from intents import budget, wallet_view, wallets
+from intents.engine import Engine
+from intents.fill_ahead import fill_ahead
+from intents.status import IN_FLIGHT
+from intents.wallet_replies import ResyncRequest
+from vault.audit.write import write, write_for
+from vault.auth.again import still
+from vault.auth.caller import Caller
+from vault.auth.dependencies import org_admin
+from vault.context import Context
+from vault.errors import unavailable
+
+log = logging.getLogger(__name__)
+
+# Bytes whose nonce is further above the chain's cannot be mined in any time that a human looks ahead
+FREE_ABOVE = 10_000
+MAX_AGENTS = 100
+
+# mined and settled ones are proof of the chain's own count, whatever an endpoint says at the moment
+_SETTLED = text("""
+    SELECT COALESCE(max(nonce) + 1, 0) FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND status IN ('mined', 'final', 'failed')
+      AND chain_reset_at IS NULL
+""")
+_SET = text("""
+    UPDATE wallets SET next_nonce = :next_nonce, resynced_at = clock_timestamp()
+    WHERE chain_id = :chain_id AND address = :address
+""")
+_GIVE_UP = text("""
+    UPDATE transactions SET given_up_at = clock_timestamp(),
+           error_message = 'Given up: the wallet was resynchronised and this nonce is above the chain''s.'
+    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :next_nonce AND final_at IS NULL
+      AND status = ANY(:in_flight) AND given_up_at IS NULL AND chain_reset_at IS NULL
+    RETURNING org_id
+""")
+# open reservations for bytes that are not in a block: far above, or of a chain that was reset
+_TO_FREE = """
+    FROM transactions t
+    WHERE t.id = s.transaction_id AND s.state = 'open' AND s.in_window
+      AND t.org_id = :org_id AND t.chain_id = :chain_id AND t.wallet_address = :address
+      AND t.final_at IS NULL AND t.block_number IS NULL
+      AND (:above AND t.chain_reset_at IS NULL AND t.nonce > :free_above
+           AND (t.given_up_at IS NOT NULL OR t.status = 'sign_only')
+           OR :reset AND t.chain_reset_at IS NOT NULL)
+"""
+# before the locks: what has not been given up yet will be
+_AGENTS = text("""
+    SELECT DISTINCT t.agent_id FROM transactions t JOIN spend_reservations s ON s.transaction_id = t.id
+    WHERE t.org_id = :org_id AND t.chain_id = :chain_id AND t.wallet_address = :address
+      AND t.final_at IS NULL AND s.state = 'open' ORDER BY t.agent_id LIMIT :max_agents
+""")
+_FREE = text(f"""
+    WITH freed AS (
+        UPDATE spend_reservations s SET state = 'released', in_window = false {_TO_FREE} AND s.agent_id = :agent_id
+        RETURNING s.value_wei
+    ), total AS (SELECT count(*) AS freed, COALESCE(sum(value_wei), 0) AS wei FROM freed)
+    UPDATE agent_budgets b SET window_wei = b.window_wei - total.wei
+    FROM total WHERE b.agent_id = :agent_id RETURNING total.freed, total.wei
+""")  # noqa: S608 - put together from constants of this file
+
+
+@dataclass(frozen=True)
+class _Done:
+    was: int
+    now: int
+    given_up: int
+    freed: int
+    freed_wei: int
+
+
+async def resync(
+    context: Context, engine: Engine, caller: Caller, chain: Chain, address: bytes, wanted: ResyncRequest
+) -> dict[str, Any]:
+    """Do it, and return the fields of a `ResyncReply`; 404 without the key, 503 when no endpoint names the count."""
+    async with context.database.statements() as connection:
+        await wallet_view.require_key(connection, caller.org_id, address)
+    said = await wallet_view.endpoints(context, chain, address)
+    answered = [each for each in said if each is not None]
+    if not answered:
+        raise unavailable(f"No endpoint of {chain.name} names the wallet's nonces now; nothing was changed.")
+    async with engine.queue.turn(chain.chain_id, address), context.database.begin() as connection:
+        done = await _go_back(connection, caller, chain, address, answered, wanted)
+    try:
+        # what lies close above is settled right away; the worker sees to the rest, and to what fails here
+        await fill_ahead(
+            context, chain, context.chains.for_chain(chain), address, min(each.mined for each in answered)
+        )
+    except RpcError as error:
+        log.info("chain %s, wallet %s: no fillers yet: %s", chain.name, format_address(address), error)
+    async with context.database.statements() as connection:
+        shown = await wallet_view.show(connection, caller.org_id, chain, address, said)
+    return shown | {
+        "was_next_nonce": done.was,
+        "given_up": done.given_up,
+        "freed": done.freed,
+        "freed_wei": str(done.freed_wei),
+    }
+
+
+async def _go_back(
+    connection: AsyncConnection,
+    caller: Caller,
+    chain: Chain,
+    address: bytes,
+    said: list[Counts],
+    wanted: ResyncRequest,
+) -> _Done:
+    named: dict[str, Any] = {"chain_id": chain.chain_id, "address": address}
+    own = named | {"org_id": caller.org_id}
+    # 1. Locks in their order: the agents' budgets, then the wallet.
+    agents = await _lock_budgets(connection, own) if wanted.free_signed_above or wanted.free_reset_chain else []
+    tracker = await wallets.lock(connection, chain.chain_id, address)
+    # an office or credential that was lost while this waited counts no more
+    await org_admin(await still(connection, caller))
+    # 2. The lowest word counts: too low is mended by the next quote, too high is what people come here for.
+    settled = int((await connection.execute(_SETTLED, named)).scalar_one())
+    base = max(min(each.mined for each in said), settled)
+    next_nonce = await wallets.first_free(connection, chain.chain_id, address, base)
+    await connection.execute(_SET, named | {"next_nonce": next_nonce})
+    given_up = list(
+        (
+            await connection.execute(_GIVE_UP, named | {"next_nonce": next_nonce, "in_flight": list(IN_FLIGHT)})
+        ).scalars()
+    )
+    # 3. Free what no endpoint says can be near, of the caller's own organisation.
+    highest = max(settled, *(each.next for each in said))
+    freed = freed_wei = 0
+    for agent_id in agents:
+        found = await connection.execute(
+            _FREE,
+            own
+            | {
+                "agent_id": agent_id,
+                "free_above": highest + FREE_ABOVE,
+                "above": wanted.free_signed_above,
+                "reset": wanted.free_reset_chain,
+            },
+        )
+        row = found.one()
+        freed, freed_wei = freed + row.freed, freed_wei + int(row.wei)
+    done = _Done(tracker.next_nonce, next_nonce, len(given_up), freed, freed_wei)
+    await _audit(connection, caller, chain, address, done, set(given_up))
+    return done
+
+
+async def _lock_budgets(connection: AsyncConnection, own: dict[str, Any]) -> list[UUID]:
+    agents = list((await connection.execute(_AGENTS, own | {"max_agents": MAX_AGENTS})).scalars())
+    for agent_id in agents:
+        await budget.lock(connection, agent_id)
+    return agents
+
+
+async def _audit(
+    connection: AsyncConnection, caller: Caller, chain: Chain, address: bytes, done: _Done, orgs: set[UUID]
+) -> None:
+    wallet = f"{chain.chain_id}:{format_address(address)}"
+    details = {"chain": chain.name, "was_next_nonce": done.was, "next_nonce": done.now}
+    await write_for(
+        connection,
+        caller,
+        "wallet.resync",
+        "wallet",
+        wallet,
+        **details,
+        given_up=done.given_up,
+        freed=done.freed,
+        freed_wei=str(done.freed_wei),
+    )
+    for org_id in sorted(orgs - {caller.org_id}):
+        # the same key lies there too: they see that it happened, not who did it
+        await write(
+            connection,
+            org_id=org_id,
+            actor_type="system",
+            actor_id="talon",
+            action="wallet.resync",
+            resource_type="wallet",
+            resource_id=wallet,
+            details=details,
+        )

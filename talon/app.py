@@ -93,6 +93,7 @@ def make_options(config: ProcessConfig) -> Options:
         redis_url=config.redis_url,
         processes=config.processes,
         low_balance_wei=config.low_balance_wei,
+        undo_days=config.undo_days,
         **{name: value for name, value in chosen.items() if value},  # type: ignore[arg-type]  # by name, as declared
     )
 

@@ -143,6 +143,7 @@ class Children:
             "client_cert_header": settings.client_cert_header,
             "metrics_networks": list(settings.metrics_networks),
             "low_balance_wei": int(settings.low_balance * 10**18),
+            "undo_days": settings.undo_days,
             "metrics_directory": str(self.layout.metrics),
             "rate_limits": dict(settings.rate_limits),
             "processes": settings.workers,

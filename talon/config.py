@@ -28,6 +28,7 @@ class ProcessConfig(BaseModel):
     client_cert_header: str | None = None
     metrics_networks: tuple[str, ...] = ()
     low_balance_wei: int = 10**16
+    undo_days: int = 30
     # where the counts of all API and worker processes are
     metrics_directory: str | None = None
     rate_limits: dict[str, str] = Field(default_factory=dict)

@@ -24,6 +24,9 @@ AUDIT_LOG = ("audit_events", "audit_seals", "audit_heads")
 HEADS = "audit_heads"
 # the signer itself may only add to these; the application may read them, to compare them with what it knows
 SIGNER_INSERT_ONLY = ("redemptions",)
+# whoever has the application or the signer may mark these as deleted, never take them away: keys come back from here
+KEPT = ("vaults", "secrets", "secret_versions")
+KEPT_BY_SIGNER = ("keys", "vault_keys")
 REVISION_TABLE = "alembic_version"
 
 
@@ -75,6 +78,11 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
         if _exists(connection, f"public.{table}")
     ]
     statements += [
+        f"REVOKE DELETE, TRUNCATE ON public.{table} FROM {{app}}"
+        for table in KEPT
+        if _exists(connection, f"public.{table}")
+    ]
+    statements += [
         f"GRANT SELECT ON public.{table} TO {{signer}}"
         for table in AUDIT_LOG
         if _exists(connection, f"public.{table}")
@@ -104,6 +112,11 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
                     "GRANT USAGE ON SCHEMA {schema} TO {app}",
                     f"GRANT SELECT ON {{schema}}.{table} TO {{app}}",
                 ]
+        statements += [
+            f"REVOKE DELETE, TRUNCATE ON {SIGNER_SCHEMA}.{table} FROM {{signer}}"
+            for table in KEPT_BY_SIGNER
+            if _exists(connection, f"{SIGNER_SCHEMA}.{table}")
+        ]
     for statement in statements:
         connection.execute(sql.SQL(statement).format(**names))
 

@@ -54,6 +54,8 @@ class Settings(BaseModel):
     metrics_networks: tuple[str, ...] = ()
     # in the chain's currency, whichever it is
     low_balance: Decimal = Field(default=Decimal("0.01"), ge=0, le=10**9)
+    # after that the platform admin alone undoes what put something out of reach
+    undo_days: int = Field(default=30, ge=30, le=36_500)
     audit_head_seconds: int = Field(default=60, ge=1, le=86_400)
     # endpoints may carry an operator's key
     rpc_urls: dict[int, list[str]] = Field(default_factory=dict, repr=False)

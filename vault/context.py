@@ -38,6 +38,8 @@ class Options:
     processes: int = 1
     # who may read /metrics without being the platform's administrator
     metrics_networks: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    # how long people may undo what put something out of reach; after that the platform admin alone
+    undo_days: int = 30
     # wallets that hold less are counted as low
     low_balance_wei: int = 10**16
 

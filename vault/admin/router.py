@@ -9,9 +9,12 @@ from vault.admin import jwt_keys, service, tiers, users
 from vault.admin.schemas import (
     AdminUsersListResponse,
     BillingTierResponse,
+    ClosedOrgsResponse,
     JwtKeysListResponse,
     OrgLimitsResponse,
     PutTierRequest,
+    ReopenedOrgResponse,
+    RestoreOrgRequest,
     RotateJwtKeyRequest,
     RotateJwtKeyResponse,
     SetBillingTierRequest,
@@ -24,6 +27,7 @@ from vault.admin.schemas import (
 )
 from vault.auth.dependencies import PlatformAdmin, platform_admin
 from vault.context import Context, context_of
+from vault.orgs import reopen
 from vault.schemas import PageQuery
 from vault.secrets.confirm import ConfirmNumber, with_word
 
@@ -110,6 +114,24 @@ async def delete_tier(name: TierName, caller: PlatformAdmin, context: ContextDep
     """Undefine a tier: organisations that have it get the default one."""
     async with context.database.begin() as connection:
         await tiers.remove(connection, caller, name)
+
+
+@router.get("/orgs/closed", dependencies=[Depends(platform_admin)])
+async def list_closed_orgs(context: ContextDep, page: PageQuery) -> ClosedOrgsResponse:
+    """List the organisations that ended with their last member's account."""
+    async with context.database.begin() as connection:
+        return ClosedOrgsResponse(organisations=await reopen.listed(connection, page))
+
+
+@router.post(
+    "/orgs/{org_id}/restore", responses={409: {"description": "Somebody belongs to it, or the owner to another one"}}
+)
+async def restore_org(
+    org_id: UUID, caller: PlatformAdmin, context: ContextDep, body: RestoreOrgRequest | None = None
+) -> ReopenedOrgResponse:
+    """Bring a closed organisation back: its vaults as they were, its agents switched off."""
+    async with context.database.begin() as connection:
+        return await reopen.reopen(connection, caller, org_id, None if body is None else body.owner_email)
 
 
 @router.get("/orgs/{org_id}/limits", dependencies=[Depends(platform_admin)])

@@ -151,3 +151,33 @@ class BillingTierResponse(Reply):
     org_id: str
     tier: str
     period_end: Timestamp | None = None
+
+
+class RestoreOrgRequest(ExactModel):
+    """Whose an organisation is from now on: the address of an account that its own organisation can spare."""
+
+    owner_email: Annotated[str | None, Field(max_length=320)] = None
+
+
+class ReopenedOrgResponse(Reply):
+    """How much came back; the agents are switched off until the owner switches them on and gives them new keys."""
+
+    org_id: str
+    vaults: int
+    agents: int
+    owner_id: str | None = None
+
+
+class ClosedOrgResponse(Reply):
+    """An organisation that ended with its last member's account, and how many vaults went along."""
+
+    org_id: str
+    name: str
+    closed_at: Timestamp
+    vaults: int
+
+
+class ClosedOrgsResponse(Reply):
+    """A page of closed organisations, the latest first."""
+
+    organisations: list[ClosedOrgResponse]

@@ -22,7 +22,7 @@ from vault.auth.models import (
 )
 from vault.errors import conflict, not_found
 from vault.orgs import repository as orgs
-from vault.orgs.models import Membership
+from vault.orgs.models import Membership, Organisation
 from vault.policies.models import Policy
 from vault.secrets.reach import NOTHING, require_cleared
 from vault.secrets.repository import key_addresses_of_org
@@ -104,10 +104,10 @@ async def _close_organisation(connection: AsyncConnection, org_id: UUID, cleared
         .values(is_active=False, deleted_at=func.now(), key_prefix=None, key_hash=None)
     )
     vaults = await connection.execute(
-        update(Vault)
-        .where(Vault.org_id == org_id, Vault.deleted_at.is_(None))
-        .values(deleted_at=func.clock_timestamp())
+        update(Vault).where(Vault.org_id == org_id, Vault.deleted_at.is_(None)).values(deleted_at=func.now())
     )
+    # the same moment on all of it, by which it is found when the organisation is opened again
+    await connection.execute(update(Organisation).where(Organisation.id == org_id).values(closed_at=func.now()))
     return {"deleted_agents": agents.rowcount, "deleted_vaults": vaults.rowcount, "addresses": len(keys)}
 
 

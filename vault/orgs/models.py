@@ -12,9 +12,15 @@ from vault.db import Base
 
 
 class Organisation(Base):
-    """The tenant: every vault, agent and audit row belongs to exactly one."""
+    """The tenant: every vault, agent and audit row belongs to exactly one.
+
+    `closed_at` is when its last member closed the account; what went with it was deleted at that very moment.
+    """
 
     __tablename__ = "organisations"
+    __table_args__ = (
+        Index("ix_organisations_closed_at", "closed_at", "id", postgresql_where=text("closed_at IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(PgUUID(as_uuid=True), primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Text)
@@ -29,6 +35,7 @@ class Organisation(Base):
     free_tier_override: Mapped[int | None] = mapped_column(Integer)
     # nothing is limited for it
     is_sponsored: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
+    closed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
 
 

@@ -82,6 +82,11 @@ async def has_other_member(connection: AsyncConnection, org_id: UUID, *, besides
     return bool((await connection.execute(statement)).scalar_one())
 
 
+async def has_member(connection: AsyncConnection, org_id: UUID) -> bool:
+    """Whether anybody belongs to an organisation."""
+    return bool((await connection.execute(select(exists().where(Membership.org_id == org_id)))).scalar_one())
+
+
 async def has_anything(connection: AsyncConnection, org_id: UUID, *, besides: UUID) -> bool:
     """Whether an organisation has another member, a live vault or a live agent."""
     person = exists().where(Membership.org_id == org_id, _other(besides))

@@ -17,7 +17,7 @@ class Secret(Base):
     """A path in a vault; its id stays the same over all versions, and over deletion and revival.
 
     This row is the lock under which version numbers are given out (`latest_version` is the highest given).
-    `newest` repeats what a list shows of the newest enabled version (null: there is none), so that a page reads
+    `newest` repeats what a list shows of the current version (null: there is none), so that a page reads
     one stretch of one index and no versions; `repository.note_newest` keeps it after every change.
     Paths collate as bytes, so that the unique index also serves prefix searches and path order.
     """
@@ -41,12 +41,25 @@ class Secret(Base):
 class SecretVersion(Base):
     """One value of a secret: `sealed` by the signer, or a signing key `key_id` that lives behind the HSM, or both.
 
+    The current version of a path is its newest enabled signing key where it has one, else its newest enabled value:
+    what was stored while a key was out of reach does not stand in its way when it comes back.
+
     `exportable` is true for a key that is also sealed because its owner asked for it. `access_count` rises only
     while `max_access_count` (null: unlimited) is set. Deleting a secret marks all its versions of that time.
     """
 
     __tablename__ = "secret_versions"
-    __table_args__ = (Index("ix_secret_versions_key_id", "key_id"),)
+    __table_args__ = (
+        Index("ix_secret_versions_key_id", "key_id"),
+        # what a path stands for: a signing key before anything else, then the newest
+        Index(
+            "ix_secret_versions_current",
+            "secret_id",
+            sql("(key_id IS NULL)"),
+            sql("version DESC"),
+            postgresql_where=sql("disabled_at IS NULL AND deleted_at IS NULL"),
+        ),
+    )
 
     secret_id: Mapped[UUID] = mapped_column(ForeignKey("secrets.id"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -67,4 +80,7 @@ class SecretVersion(Base):
     created_by_type: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     disabled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # whoever did it may undo it
+    disabled_by: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    deleted_by: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))

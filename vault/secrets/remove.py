@@ -1,12 +1,10 @@
-"""Delete a secret, softly, and undo that."""
+"""Delete a secret, softly."""
 
 from uuid import UUID
 
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import conflict, forbidden
-from vault.orgs.tiers import require_room
 from vault.policies.access import load_access, load_access_again
 from vault.secrets import absent, reach, repository
 from vault.secrets.confirm import with_word
@@ -35,42 +33,9 @@ async def delete_secret(
             keys = await repository.key_addresses(transaction, vault_id, path)
             reach.spare(caller, keys, f"at {path}")
             reach.require_cleared(keys, cleared)
-            await repository.remove(transaction, there["id"])
+            await repository.remove(transaction, there["id"], caller.id)
             await write_for(
                 transaction, caller, "secret.delete", "secret", there["id"], vault_id=str(vault_id), path=path
             )
 
     await with_word(context, confirm, "address", attempt)
-
-
-async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path: str) -> None:
-    """Bring back the versions that the last deletion took; 403 unless a human who manages the vault asks.
-
-    Versions deleted before an earlier revival stay deleted. 404 when never there, 409 when not deleted, 403 also
-    when the organisation's tier has no room for one more secret.
-    """
-    check_path(path)
-    async with context.database.begin() as transaction:
-        access = await load_access(transaction, caller, vault_id)
-        access.require_manager()
-        if caller.is_agent:
-            raise forbidden("Only a human may restore a secret; agents have no access")
-        there = await repository.lock(transaction, vault_id, path)
-        if there is None:
-            raise absent.missing(path)
-        if there["deleted_at"] is None:
-            raise conflict(f"The secret at {path} is not deleted")
-        await require_room(transaction, caller.org_id, "secrets")
-        # once more: the vault may have been deleted while this waited
-        (await load_access_again(transaction, caller, vault_id)).require_manager()
-        versions = await repository.restore(transaction, there["id"], there["deleted_at"])
-        await write_for(
-            transaction,
-            caller,
-            "secret.restore",
-            "secret",
-            there["id"],
-            vault_id=str(vault_id),
-            path=path,
-            versions=versions,
-        )

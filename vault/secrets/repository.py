@@ -26,7 +26,8 @@ _ENABLED = and_(
 _NEWEST = (
     select(*(column for column in _VERSIONS.c if column.name != "secret_id"))
     .where(_ENABLED)
-    .order_by(_VERSIONS.c.version.desc())
+    # served by an index of just this order
+    .order_by(_VERSIONS.c.key_id.is_(None), _VERSIONS.c.version.desc())
     .limit(1)
     .lateral("newest")
 )
@@ -70,7 +71,7 @@ _NOTE_NEWEST = text(
                'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', cmek_fingerprint IS NOT NULL)
         FROM secret_versions v
         WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
-        ORDER BY v.version DESC LIMIT 1
+        ORDER BY v.key_id IS NULL, v.version DESC LIMIT 1
     )
     WHERE id = :secret_id
     """
@@ -86,7 +87,10 @@ _KEY_ADDRESSES = (
 
 
 async def current(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
-    """The secret at a path with its newest enabled version (whose columns are null when there is none)."""
+    """The secret at a path with its current version (whose columns are null when no version is enabled).
+
+    That is the newest enabled signing key, else the newest enabled value.
+    """
     query = _CURRENT.where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path)
     return (await transaction.execute(query)).mappings().one_or_none()
 
@@ -239,7 +243,7 @@ async def charge_read(transaction: AsyncConnection, secret_id: UUID, version: in
     return found.rowcount == 1
 
 
-async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -> bool:
+async def disable(transaction: AsyncConnection, secret_id: UUID, version: int, by: UUID) -> bool:
     """Take a version of a locked secret out of service; False when it was already."""
     found = await transaction.execute(
         update(_VERSIONS)
@@ -249,13 +253,29 @@ async def disable(transaction: AsyncConnection, secret_id: UUID, version: int) -
             _VERSIONS.c.disabled_at.is_(None),
             _VERSIONS.c.deleted_at.is_(None),
         )
-        .values(disabled_at=func.clock_timestamp())
+        .values(disabled_at=func.clock_timestamp(), disabled_by=by)
     )
     await note_newest(transaction, secret_id)
     return found.rowcount == 1
 
 
-async def remove(transaction: AsyncConnection, secret_id: UUID) -> None:
+async def enable(transaction: AsyncConnection, secret_id: UUID, version: int) -> None:
+    """Put a version of a locked secret back into service."""
+    mine = (_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.version == version)
+    await transaction.execute(update(_VERSIONS).where(*mine).values(disabled_at=None, disabled_by=None))
+    await note_newest(transaction, secret_id)
+
+
+async def set_expiry(
+    transaction: AsyncConnection, secret_id: UUID, version: int, expires_at: datetime | None
+) -> None:
+    """Give a version of a locked secret another end (None: none)."""
+    mine = (_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.version == version)
+    await transaction.execute(update(_VERSIONS).where(*mine).values(expires_at=expires_at))
+    await note_newest(transaction, secret_id)
+
+
+async def remove(transaction: AsyncConnection, secret_id: UUID, by: UUID) -> None:
     """Mark a locked, live secret and all its versions as deleted at one moment."""
     found = await transaction.execute(
         update(_SECRETS)
@@ -267,9 +287,23 @@ async def remove(transaction: AsyncConnection, secret_id: UUID) -> None:
     await transaction.execute(
         update(_VERSIONS)
         .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at.is_(None))
-        .values(deleted_at=moment)
+        .values(deleted_at=moment, deleted_by=by)
     )
     await note_newest(transaction, secret_id)
+
+
+async def last_deletion(transaction: AsyncConnection, secret: Row) -> Row | None:
+    """The version to speak of when the secret's last deletion is undone: its newest signing key, else its newest.
+
+    Of a secret that lives again that is the deletion which took its signing key; None when nothing is to be undone.
+    """
+    query = select(_VERSIONS).where(_VERSIONS.c.secret_id == secret["id"], _VERSIONS.c.deleted_at.is_not(None))
+    if secret["deleted_at"] is not None:
+        query = query.where(_VERSIONS.c.deleted_at == secret["deleted_at"]).order_by(_VERSIONS.c.key_id.is_(None))
+    else:
+        query = query.where(_VERSIONS.c.key_id.is_not(None)).order_by(_VERSIONS.c.deleted_at.desc())
+    found = await transaction.execute(query.order_by(_VERSIONS.c.version.desc()).limit(1))
+    return found.mappings().one_or_none()
 
 
 async def restore(transaction: AsyncConnection, secret_id: UUID, moment: datetime) -> int:
@@ -278,10 +312,20 @@ async def restore(transaction: AsyncConnection, secret_id: UUID, moment: datetim
     found = await transaction.execute(
         update(_VERSIONS)
         .where(_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.deleted_at == moment)
-        .values(deleted_at=None)
+        .values(deleted_at=None, deleted_by=None)
     )
     await note_newest(transaction, secret_id)
     return found.rowcount
+
+
+async def move(transaction: AsyncConnection, row: Row, secret_id: UUID, version: int, sealed: bytes | None) -> None:
+    """Bring a deleted version back as this version of another secret; both secrets are locked."""
+    await transaction.execute(
+        update(_VERSIONS)
+        .where(_VERSIONS.c.secret_id == row["secret_id"], _VERSIONS.c.version == row["version"])
+        .values(secret_id=secret_id, version=version, sealed=sealed, deleted_at=None, deleted_by=None)
+    )
+    await note_newest(transaction, secret_id)
 
 
 async def hold_vault(transaction: AsyncConnection, vault_id: UUID) -> Row | None:

@@ -13,16 +13,19 @@ from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
 from vault.head import is_head
 from vault.schemas import PageQuery
-from vault.secrets import listing, read, remove, rotate, versions, write
+from vault.secrets import listing, read, remove, restore, rotate, versions, write
 from vault.secrets.confirm import ConfirmAddress
 from vault.secrets.paths import MAX_LENGTH, PREFIX
 from vault.secrets.schemas import (
     MAX_INT32,
+    ExtendVersionRequest,
     GenerateKeyRequest,
     PutSecretRequest,
+    RestoreSecretRequest,
     RotateSecretRequest,
     SecretCreatedResponse,
     SecretListResponse,
+    SecretMetadataResponse,
     SecretResponse,
     SecretVersionListResponse,
 )
@@ -149,6 +152,36 @@ async def disable_secret_version(
     await versions.disable_version(context, caller, vault_id, path, version, confirm=confirm)
 
 
+_UNDONE: dict[int | str, dict[str, Any]] = _ABSENT | {403: {"description": "Not the caller's to undo"}}
+
+
+@router.post("/secret-version/{path:path}/{version}/enable", status_code=204, responses=_UNDONE)
+@router.post(
+    "/secret-version-enable/{path:path}/{version}",
+    status_code=204,
+    responses=_UNDONE,
+    name="enable_secret_version_alias",
+)
+async def enable_secret_version(
+    vault_id: UUID, path: str, version: Version, caller: AnyCaller, context: ContextDep
+) -> None:
+    """Undo the disabling of a version; for whoever did it, owners and admins, later for the platform admin."""
+    await restore.enable_version(context, caller, vault_id, path, version)
+
+
+@router.post("/secret-version/{path:path}/{version}/extend", responses=_UNDONE)
+async def extend_secret_version(
+    vault_id: UUID,
+    path: str,
+    version: Version,
+    body: ExtendVersionRequest,
+    caller: AnyCaller,
+    context: ContextDep,
+) -> SecretMetadataResponse:
+    """Give a version that expires a later end, or none; what has expired counts again."""
+    return await restore.extend_version(context, caller, vault_id, path, version, body.expires_at)
+
+
 @router.post("/secret-rotate/{path:path}", status_code=201, responses=_ABSENT | _OCCUPIED)
 async def rotate_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, body: RotateSecretRequest | None = None
@@ -160,8 +193,10 @@ async def rotate_secret(
 @router.post(
     "/secret-restore/{path:path}",
     status_code=204,
-    responses={404: _ABSENT[404], 409: {"description": "It is not deleted"}},
+    responses={404: _ABSENT[404], 409: {"description": "It is not deleted, or another key lies there by now"}},
 )
-async def restore_secret(vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep) -> None:
-    """Undo the deletion of a secret; for people who manage the vault."""
-    await remove.restore_secret(context, caller, vault_id, path)
+async def restore_secret(
+    vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, body: RestoreSecretRequest | None = None
+) -> None:
+    """Undo the deletion of a secret; for whoever did it, owners and admins, later for the platform admin."""
+    await restore.restore_secret(context, caller, vault_id, path, None if body is None else body.path)

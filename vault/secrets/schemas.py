@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vault.schemas import NullIsDefault, Reply, StrictModel, Timestamp
+from vault.schemas import ExactModel, NullIsDefault, Reply, StrictModel, Timestamp
 from vault.secrets.random_value import MAX_RANDOM, MIN_RANDOM, Charset
 from vault.secrets.types import TYPES
 
@@ -82,6 +82,18 @@ class GenerateKeyRequest(StrictModel):
         if metadata.get("exportable") is True:
             raise ValueError("a key generated in the HSM can never be exported")
         return metadata
+
+
+class RestoreSecretRequest(ExactModel):
+    """Where a signing key is to lie from now on; at its own path unless another key lies there by now."""
+
+    path: str | None = None
+
+
+class ExtendVersionRequest(ExactModel):
+    """The end a version is to have; null is none."""
+
+    expires_at: Timestamp | None
 
 
 class SecretMetadataResponse(Reply):

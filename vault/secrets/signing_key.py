@@ -16,8 +16,9 @@ from vault.policies.decide import Grant, Granted, Refused, VaultFacts, decide
 from vault.secrets.paths import check_path
 
 # Starts from the caller's own grants and vaults, so that the size of the organisation does not matter. A vault
-# comes back once per grant of the caller (and once more if the caller made it), with the newest enabled version
-# at the path, or nulls. No more joins than these: planning them is most of what this statement costs.
+# comes back once per grant of the caller (and once more if the caller made it), with the current version (a signing
+# key before anything else) at the path, or nulls. No more joins than these: planning them is most of what this
+# statement costs.
 _SELECT = text(
     """
     SELECT v.id, v.org_id, v.created_by, v.created_by_type,
@@ -36,7 +37,7 @@ _SELECT = text(
     LEFT JOIN LATERAL (
         SELECT version, key_id, address, expires_at FROM secret_versions
         WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
-        ORDER BY version DESC LIMIT 1
+        ORDER BY key_id IS NULL, version DESC LIMIT 1
     ) k ON true
     ORDER BY v.created_at, v.id
     """

@@ -72,7 +72,7 @@ async def _disable(
     reach.spare(caller, await repository.key_addresses(transaction, vault_id, path), f"at {path}")
     if row["key_id"] is not None and row["disabled_at"] is None:
         reach.require_cleared([bytes(row["address"])], cleared)
-    if await repository.disable(transaction, row["secret_id"], version):
+    if await repository.disable(transaction, row["secret_id"], version, caller.id):
         await write_for(
             transaction,
             caller,

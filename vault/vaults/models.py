@@ -42,3 +42,5 @@ class Vault(Base):
     is_system: Mapped[bool] = mapped_column(Boolean, default=False, server_default=sql("false"))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # whoever did it may undo it
+    deleted_by: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))

@@ -55,6 +55,12 @@ async def lock(transaction: AsyncConnection, vault_id: UUID) -> Row | None:
     return (await transaction.execute(query.with_for_update(key_share=True))).mappings().one_or_none()
 
 
+async def lock_any(transaction: AsyncConnection, vault_id: UUID) -> Row:
+    """A vault that is known to exist, live or deleted, kept from changes until the transaction ends."""
+    query = select(_TABLE).where(_TABLE.c.id == vault_id)
+    return (await transaction.execute(query.with_for_update(key_share=True))).mappings().one()
+
+
 async def set_fingerprint(transaction: AsyncConnection, vault_id: UUID, fingerprint: str | None) -> Row:
     """Name the key that clients encrypt with from now on (None: they do not)."""
     statement = update(_TABLE).where(_TABLE.c.id == vault_id).values(cmek_fingerprint=fingerprint)
@@ -94,11 +100,16 @@ async def is_system(transaction: AsyncConnection, vault_id: UUID) -> bool:
     return found.scalar_one_or_none() is True
 
 
-async def remove(transaction: AsyncConnection, vault_id: UUID) -> bool:
-    """Mark a live vault as deleted; False when it was not live any more."""
+async def remove(transaction: AsyncConnection, vault_id: UUID, by: UUID) -> None:
+    """Mark a locked, live vault as deleted."""
+    values = {"deleted_at": func.clock_timestamp(), "deleted_by": by}
+    await transaction.execute(update(_TABLE).where(_TABLE.c.id == vault_id).values(**values))
+
+
+async def restore(transaction: AsyncConnection, vault_id: UUID, name: str | None) -> Row:
+    """Bring a locked, deleted vault back (None: under its name); IntegrityError on `uq_vaults_org_id_name`."""
+    values = {"deleted_at": None, "deleted_by": None} | ({} if name is None else {"name": name})
     found = await transaction.execute(
-        update(_TABLE)
-        .where(_TABLE.c.id == vault_id, _TABLE.c.deleted_at.is_(None))
-        .values(deleted_at=func.clock_timestamp())
+        update(_TABLE).where(_TABLE.c.id == vault_id).values(**values).returning(*_TABLE.c)
     )
-    return found.rowcount == 1
+    return found.mappings().one()

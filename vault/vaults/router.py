@@ -9,8 +9,8 @@ from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
 from vault.schemas import PageQuery
 from vault.secrets.confirm import ConfirmNumber
-from vault.vaults import service
-from vault.vaults.schemas import CreateVaultRequest, VaultListResponse, VaultResponse
+from vault.vaults import restore, service
+from vault.vaults.schemas import CreateVaultRequest, RestoreVaultRequest, VaultListResponse, VaultResponse
 
 router = APIRouter(prefix="/v1/vaults", tags=["Vaults"])
 
@@ -45,3 +45,17 @@ async def get_vault(vault_id: UUID, caller: AnyCaller, context: ContextDep) -> V
 async def delete_vault(vault_id: UUID, caller: AnyCaller, context: ContextDep, confirm: ConfirmNumber = None) -> None:
     """Delete a vault."""
     await service.delete_vault(context, caller, vault_id, confirm=confirm)
+
+
+@router.post(
+    "/{vault_id}/restore",
+    responses={
+        403: {"description": "Not the caller's to undo, or not any more"},
+        409: {"description": "Not deleted, or its name is taken"},
+    },
+)
+async def restore_vault(
+    vault_id: UUID, caller: AnyCaller, context: ContextDep, body: RestoreVaultRequest | None = None
+) -> VaultResponse:
+    """Undo the deletion of a vault; for whoever deleted it, owners and admins, later for the platform admin."""
+    return await restore.restore_vault(context, caller, vault_id, None if body is None else body.name)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vault.schemas import NullIsDefault, Reply, StrictModel, Timestamp
+from vault.schemas import ExactModel, NullIsDefault, Reply, StrictModel, Timestamp
 
 MAX_NAME_LENGTH = 255
 MAX_DESCRIPTION_LENGTH = 4096
@@ -16,6 +16,12 @@ class CreateVaultRequest(StrictModel):
     name: str
     description: Annotated[str, NullIsDefault, Field(max_length=MAX_DESCRIPTION_LENGTH)] = ""
     mpc_custody: str | None = None
+
+
+class RestoreVaultRequest(ExactModel):
+    """The name a restored vault is to have; its own unless another vault has that by now."""
+
+    name: str | None = None
 
 
 class VaultResponse(Reply):

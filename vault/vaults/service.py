@@ -28,11 +28,7 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
     The human who makes it, or who made the agent that does, gets a policy on everything in it, visible and revocable
     like any other.
     """
-    name = body.name.strip()
-    if not 1 <= len(name) <= MAX_NAME_LENGTH:
-        raise bad_request(f"name: a vault's name has 1 to {MAX_NAME_LENGTH} characters")
-    if name.startswith(RESERVED_PREFIX):
-        raise bad_request(f"name: names that begin with {RESERVED_PREFIX} are reserved for the system's own vaults")
+    name = checked_name(body.name)
     if body.mpc_custody is not None:
         raise bad_request("mpc_custody: not supported; this vault's keys are held by the HSM")
     vault_id = uuid4()
@@ -60,6 +56,16 @@ async def create_vault(context: Context, caller: Caller, body: CreateVaultReques
             raise conflict(f"A vault named {name!r} exists already") from None
         raise
     return shown(row)
+
+
+def checked_name(text: str) -> str:
+    """The name without blanks around it; 400 for one that a vault cannot have."""
+    name = text.strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise bad_request(f"name: a vault's name has 1 to {MAX_NAME_LENGTH} characters")
+    if name.startswith(RESERVED_PREFIX):
+        raise bad_request(f"name: names that begin with {RESERVED_PREFIX} are reserved for the system's own vaults")
+    return name
 
 
 async def list_vaults(context: Context, caller: Caller, *, page: Page) -> list[VaultResponse]:
@@ -102,7 +108,7 @@ async def delete_vault(context: Context, caller: Caller, vault_id: UUID, *, conf
             keys = await secrets.key_addresses(transaction, vault_id)
             reach.spare(caller, keys, "in this vault")
             reach.require_cleared(keys, cleared)
-            await repository.remove(transaction, vault_id)
+            await repository.remove(transaction, vault_id, caller.id)
             await write_for(
                 transaction, caller, "vault.delete", "vault", vault_id, name=access.name, addresses=len(keys)
             )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -82,7 +82,7 @@ async def test_a_secret_deleted_meanwhile_does_not_come_back_uncounted(limited: 
         # somebody deletes it and takes the room, and commits after the other has begun to write
         there = await secrets.lock(transaction, UUID(vault_id), "a")
         assert there is not None
-        await secrets.remove(transaction, there["id"])
+        await secrets.remove(transaction, there["id"], uuid4())
         write = asyncio.create_task(limited.as_(limited.owner).put(url, json={"value": "again"}))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%secrets%'"
         while not write.done() and not await limited.rows(waiting):

@@ -1,0 +1,102 @@
+"""Who may undo what put something out of reach: for some days those whose it is, after that the administrator."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vault.audit.write import write, write_for
+from vault.auth.caller import Caller
+from vault.context import Context
+from vault.errors import forbidden, not_found
+
+_SELECT: Final = text(
+    """
+    SELECT v.org_id, v.created_by, v.created_by_type, v.deleted_at, clock_timestamp() AS now,
+           NOT EXISTS (SELECT FROM memberships m WHERE m.org_id = v.org_id) AS is_left
+    FROM vaults v WHERE v.id = :vault_id
+    """
+)
+
+
+@dataclass(frozen=True)
+class Undoer:
+    """A caller in front of a vault, live or deleted, in which something is to be undone.
+
+    `is_left`: nobody belongs to the vault's organisation any more. `days`: how long it may be undone by its people.
+    """
+
+    caller: Caller
+    org_id: UUID
+    created_it: bool
+    is_left: bool
+    is_deleted: bool
+    now: datetime
+    days: int
+
+    @property
+    def manages(self) -> bool:
+        """Whether the caller made the vault, or is an owner or admin of its organisation."""
+        return self.caller.org_id == self.org_id and (self.created_it or self.caller.is_org_admin)
+
+    def require(self, done_at: datetime | None = None, done_by: UUID | None = None) -> None:
+        """Raise 403 (404 for another organisation's people) unless the caller may undo what was done then, by whom.
+
+        Without `done_at` there is nothing to undo, which only who manages the vault may know.
+        """
+        caller = self.caller
+        is_late = done_at is not None and done_at + timedelta(days=self.days) <= self.now
+        is_admin = caller.is_platform_admin and caller.scopes is None
+        if is_admin and (is_late or self.is_left):
+            return
+        if caller.org_id != self.org_id:
+            raise not_found("Vault not found")
+        if caller.is_agent:
+            raise forbidden("Only a human may undo this; agents have no access")
+        if caller.scopes is not None:
+            raise forbidden("This API key is limited to some paths and may not undo this")
+        if not self.manages and (done_by is None or done_by != caller.id):
+            raise forbidden("Only whoever did it, the vault's creator, or an owner or admin of the organisation may")
+        if is_late:
+            raise forbidden(f"This was done more than {self.days} days ago: the platform's administrator can undo it")
+
+    async def write(
+        self, transaction: AsyncConnection, action: str, kind: str, resource_id: UUID, **details: object
+    ) -> None:
+        """The audit row, in the vault's organisation and in the caller's own."""
+        caller = self.caller
+        await write(
+            transaction,
+            org_id=self.org_id,
+            actor_type=caller.kind,
+            actor_id=str(caller.id),
+            action=action,
+            resource_type=kind,
+            resource_id=resource_id,
+            details=details,
+            ip_address=caller.ip_address,
+        )
+        if caller.org_id != self.org_id:
+            details["org_id"] = str(self.org_id)
+            await write_for(transaction, caller, action, kind, resource_id, **details)
+
+
+async def load_undoer(
+    transaction: AsyncConnection, context: Context, caller: Caller, vault_id: UUID, *, of_deleted: bool = False
+) -> Undoer:
+    """The caller in front of a live vault, or of one in whatever state; 404 when there is none."""
+    row = (await transaction.execute(_SELECT, {"vault_id": vault_id})).one_or_none()
+    if row is None or (row.deleted_at is not None and not of_deleted):
+        raise not_found("Vault not found")
+    return Undoer(
+        caller=caller,
+        org_id=row.org_id,
+        created_it=(row.created_by, row.created_by_type) == (caller.id, caller.kind),
+        is_left=row.is_left,
+        is_deleted=row.deleted_at is not None,
+        now=row.now,
+        days=context.options.undo_days,
+    )

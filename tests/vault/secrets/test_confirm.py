@@ -203,7 +203,7 @@ async def test_the_same_key_once_more_displaces_nothing(tenant: Tenant, node: Fa
 
 async def test_many_keys_are_shown_as_the_first_hundred_and_their_number(tenant: Tenant, node: FaultyRpc) -> None:
     vault_id = await tenant.vault()
-    made = await asyncio.gather(*(generate(tenant, vault_id, f"keys/{number}") for number in range(103)))
+    made = [await generate(tenant, vault_id, f"keys/{number}") for number in range(103)]
     # one that is deleted, and one that lies there twice
     await tenant.put(vault_id, "twice/a", "14" * 32, type="private_key")
     await tenant.put(vault_id, "twice/b", "14" * 32, type="private_key")
@@ -273,8 +273,6 @@ async def test_an_agent_does_not_delete_its_own_vault_while_a_signing_key_lies_i
     http = tenant.as_(agent)
     assert (await http.post(f"/v1/vaults/{vault_id}/secret-generate/{PATH}")).status_code == 201
     assert (await http.delete(f"/v1/vaults/{vault_id}")).status_code == 403
-    assert (await go(tenant, "delete", vault_id)).status_code == 403
-    await tenant.grant(vault_id, tenant.owner, permissions=("write",))
     assert (await go(tenant, "delete", vault_id)).status_code == 204
     assert (await http.delete(f"/v1/vaults/{vault_id}")).status_code == 204
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict, not_found
@@ -31,8 +32,10 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
     if to is not None:
         check_path(to)
     async with context.database.begin() as transaction:
-        undoer = await load_undoer(transaction, context, caller, vault_id)
+        await load_undoer(transaction, context, caller, vault_id)
         there = await repository.lock(transaction, vault_id, path)
+        # once more: the vault may have been deleted, or the credential ended, while this waited
+        undoer = await load_undoer(transaction, context, await still(transaction, caller), vault_id)
         last = None if there is None else await repository.last_deletion(transaction, there)
         if last is None:
             undoer.require()
@@ -43,8 +46,6 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
             if to is not None:
                 raise bad_request("path: only a signing key can be restored to another path")
             await require_room(transaction, undoer.org_id, "secrets")
-        # once more: the vault may have been deleted while this waited
-        await load_undoer(transaction, context, caller, vault_id)
         if to is not None:
             await _restore_to(transaction, context, undoer, vault_id, path, to, last)
             return
@@ -171,10 +172,10 @@ async def _restore_to(
 async def _version(
     transaction: AsyncConnection, context: Context, caller: Caller, vault_id: UUID, path: str, version: int
 ) -> tuple[Undoer, Row | None]:
-    undoer = await load_undoer(transaction, context, caller, vault_id)
+    await load_undoer(transaction, context, caller, vault_id)
     await repository.lock(transaction, vault_id, path)
-    # once more: the vault may have been deleted while this waited
-    undoer = await load_undoer(transaction, context, caller, vault_id)
+    # once more: the vault may have been deleted, or the credential ended, while this waited
+    undoer = await load_undoer(transaction, context, await still(transaction, caller), vault_id)
     return undoer, await repository.version_of(transaction, vault_id, path, version)
 
 

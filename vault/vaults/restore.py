@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
+from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import bad_request, conflict
@@ -25,8 +26,11 @@ async def restore_vault(context: Context, caller: Caller, vault_id: UUID, name: 
         name = checked_name(name)
     try:
         async with context.database.begin() as transaction:
-            undoer = await load_undoer(transaction, context, caller, vault_id, of_deleted=True)
+            await load_undoer(transaction, context, caller, vault_id, of_deleted=True)
             row = await repository.lock_any(transaction, vault_id)
+            # behind the lock: the credential may have been ended while this waited
+            caller = await still(transaction, caller)
+            undoer = await load_undoer(transaction, context, caller, vault_id, of_deleted=True)
             undoer.require(row["deleted_at"], row["deleted_by"])
             if row["deleted_at"] is None:
                 raise conflict("This vault is not deleted")

@@ -10,8 +10,9 @@ from signer.audit_store import AuditStore
 from signer.link import Link
 from signer.redeem import Redeemed, Redeeming, redeem
 
-# any fixed number: names the right to create what must exist once (roots, the first JWT key)
-BOOTSTRAP_LOCK: Final = 7_214_002
+# The right to create what must exist once (roots, the first JWT key). A lock on a table of the signer's own, because
+# advisory locks are open to every role of the database; it is in the way of itself alone, not of readers and writers.
+BOOTSTRAP_LOCK: Final = "LOCK TABLE signer.jwt_keys IN SHARE UPDATE EXCLUSIVE MODE"
 # another signer may be making the roots just now, behind a token that is slow
 BOOTSTRAP_TIMEOUT_S: Final = 60.0
 
@@ -71,7 +72,7 @@ class Store:
             await link.rows("SET LOCAL lock_timeout = 55000")
             await link.rows("SET LOCAL statement_timeout = 56000")
             # of the transaction, not of the session: survives a pooler in between, and ends with the connection
-            await link.rows(f"SELECT pg_advisory_xact_lock({BOOTSTRAP_LOCK})")
+            await link.rows(BOOTSTRAP_LOCK)
             yield
             await link.rows("COMMIT")
         finally:

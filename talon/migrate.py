@@ -1,19 +1,27 @@
 """One history of the database, applied by the supervisor alone; everybody else only checks the revision."""
 
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from talon.roles import APP, SIGNER, grants
 
 SCRIPTS = Path(__file__).with_name("migrations")
-# any fixed number: names the right to migrate among the supervisors of one database
-ADVISORY_LOCK = 7_214_000
+# The right to migrate among the supervisors of one database. A lock on a table that only the owner may write, because
+# advisory locks are open to every role: it is in the way of itself, not of whoever reads the revision.
+LOCK = "LOCK TABLE public.alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+# as Alembic would make it, a moment earlier
+VERSION_TABLE = """
+    CREATE TABLE IF NOT EXISTS public.alembic_version (
+        version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+    )
+"""
 LOCK_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10
 REVISION = re.compile(r"^revision(?:: str)? = \"(\w+)\"", re.MULTILINE)
@@ -27,14 +35,15 @@ class RevisionError(Exception):
 def upgrade(owner_url: str, app_role: str | None = APP, signer_role: str | None = SIGNER) -> None:
     """Bring the database to the newest revision and set the privileges, in one transaction.
 
-    Several supervisors may start at once: an advisory lock lets one through, and gives up after LOCK_TIMEOUT_MS
+    Several supervisors may start at once: a lock lets one through, and gives up after LOCK_TIMEOUT_MS
     (OperationalError). `None` for the roles: a database without roles of its own for app and signer.
     """
     engine = create_engine(owner_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    _ensure_version_table(engine)
     with engine.begin() as connection:
         # a table lock that a long reader holds must not queue everybody else behind us for ever
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.execute(text(LOCK))
         if _revision(connection) != head():
             _run_alembic(connection)
         if app_role is not None and signer_role is not None:
@@ -70,9 +79,20 @@ def head() -> str | None:
     return next(iter(heads), None)
 
 
+def _ensure_version_table(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if _is_there(connection):
+            return
+    # of two that find nothing, IF NOT EXISTS fails one: by then the other's table is there
+    with suppress(IntegrityError, ProgrammingError), engine.begin() as connection:
+        connection.execute(text(VERSION_TABLE))
+
+
+def _is_there(connection: Connection) -> bool:
+    return connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar() is not None
+
+
 def _revision(connection: Connection) -> str | None:
-    if connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar() is None:
-        return None
     return connection.execute(text("SELECT version_num FROM public.alembic_version")).scalar()
 
 

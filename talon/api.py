@@ -1,15 +1,25 @@
 """The API process: one event loop, HTTP only. No HSM PIN, no PKCS#11 module, no data keys."""
 
 import argparse
+import functools
+import resource
 import socket
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 
 from talon.app import create_app
 from talon.config import ProcessConfig
+from talon.door import Door
+from talon.doors import Doorkeeper, rooms
 from talon.logging import configure
+from vault.auth.client_address import parse_networks
+from vault.auth.recent import Recent
 from vault.metrics.counts import share
+
+# as many as some systems bear at all
+MAX_DESCRIPTORS = 65_536
 
 
 def main() -> None:
@@ -23,13 +33,22 @@ def main() -> None:
     configure(config.log_level)
     if config.metrics_directory is not None:
         share(Path(config.metrics_directory), arguments.name)
+    recent = Recent()
+    keeper = Doorkeeper(
+        rooms(config.max_connections, config.max_connections_per_address, raise_descriptors()),
+        recent,
+        parse_networks(config.trusted_proxies),
+    )
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(config),
+            create_app(config, recent),
             host=config.host,
             port=config.port,
             loop="uvloop",
-            http="httptools",
+            # a factory, which uvicorn calls as it would call the class
+            http=cast(Any, functools.partial(Door, keeper)),
+            # nothing of ours is spoken over them, and the keeper would lose sight of the connection
+            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -43,6 +62,15 @@ def main() -> None:
     )
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
     server.run(sockets=sockets)
+
+
+def raise_descriptors() -> int:
+    """How many files and connections this process may have open: as many as it is allowed to ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(wanted, soft)
 
 
 if __name__ == "__main__":

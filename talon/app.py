@@ -22,6 +22,7 @@ from vault.admin.router import router as admin
 from vault.agents.keys_vault_router import router as agent_keys_vault
 from vault.agents.router import router as agents
 from vault.audit.router import router as audit
+from vault.auth.recent import Recent
 from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
@@ -107,8 +108,8 @@ async def close_context(context: Context) -> None:
     await context.database.close()
 
 
-def create_app(config: ProcessConfig) -> FastAPI:
-    """The ASGI application of one API process."""
+def create_app(config: ProcessConfig, recent: Recent | None = None) -> FastAPI:
+    """The ASGI application of one API process; `recent` is what the connections' keeper shares with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -129,6 +130,7 @@ def create_app(config: ProcessConfig) -> FastAPI:
         # a redirect would be built from the client's Host header
         redirect_slashes=False,
     )
+    app.state.recent = recent or Recent()
     problems.install(app)
     # before a body is read
     app.add_middleware(RateLimit)

@@ -145,6 +145,8 @@ class Children:
             "low_balance_wei": int(settings.low_balance * 10**18),
             "undo_days": settings.undo_days,
             "metrics_directory": str(self.layout.metrics),
+            "max_connections": self.settings.max_connections,
+            "max_connections_per_address": self.settings.max_connections_per_address,
             "rate_limits": dict(settings.rate_limits),
             "processes": settings.workers,
             "mail_from": settings.mail_from,

@@ -31,6 +31,8 @@ class ProcessConfig(BaseModel):
     undo_days: int = 30
     # where the counts of all API and worker processes are
     metrics_directory: str | None = None
+    max_connections: int = 4096
+    max_connections_per_address: int = 512
     rate_limits: dict[str, str] = Field(default_factory=dict)
     processes: int = 1
     # holds the mail server's password

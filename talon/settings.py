@@ -62,6 +62,9 @@ class Settings(BaseModel):
     workers: int = Field(default=1, ge=1, le=64)
     signers: int = Field(default=1, ge=1, le=64)
     trusted_proxies: tuple[str, ...] = ()
+    # connections that one API process holds, in all and of one address that nobody has logged in from lately
+    max_connections: int = Field(default=4096, ge=64, le=60_000)
+    max_connections_per_address: int = Field(default=512, ge=8, le=60_000)
     rate_limits: dict[str, str] = Field(default_factory=dict)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 

@@ -25,6 +25,7 @@ from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, unavailable
+from vault.signing_keys.service import bind_first
 
 Kind = Literal["submit", "sign_only"]
 
@@ -120,6 +121,9 @@ async def _sign_and_write(
     signed = await sign(connection, signer, approval, transaction, key.address)
     # 5. Write everything this signature means, in the same database transaction.
     written = await _write(connection, caller, prepared, kind, transaction, signed)
+    if not now.key.is_bound:
+        # the first signature says for good which secret this path stands for
+        await bind_first(connection, caller, draft.signing_key_path, now.key)
     await budget.reserve(connection, caller.id, written.transaction_id, draft.value_wei)
     await write_for(
         connection,

@@ -40,6 +40,7 @@ from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
 from vault.security.router import router as ip_rules
+from vault.signing_keys.router import router as signing_keys
 from vault.vaults.router import router as vaults
 
 ROUTERS = (
@@ -49,6 +50,7 @@ ROUTERS = (
     agents,
     agent_keys_vault,
     freezes,
+    signing_keys,
     vaults,
     vault_keys,
     cmek,

@@ -17,6 +17,7 @@ import vault.networks.models
 import vault.orgs.models
 import vault.policies.models
 import vault.secrets.models
+import vault.signing_keys.models
 import vault.vaults.models
 
 connection = context.config.attributes["connection"]

@@ -26,6 +26,7 @@ import vault.networks.models
 import vault.orgs.models
 import vault.policies.models
 import vault.secrets.models
+import vault.signing_keys.models
 import vault.vaults.models
 from chains.transactions import encode_signed, signing_digest
 from talon.migrate import SCRIPTS, RevisionError, head, upgrade, verify_revision
@@ -35,6 +36,7 @@ from tests.support.postgres import Postgres, running_postgres
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
 MODELS += (vault.audit.models, vault.cmek.models, vault.freezes.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
+MODELS += (vault.signing_keys.models,)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,12 @@ INSERT INTO secret_versions (secret_id, version, type, sealed, address, exportab
     (:kept, 1, 'private_key', '\\x01', '\\xabcd', true, '{"of": "one"}', 3, :user, 'user', NULL),
     (:kept, 2, 'generic', '\\x02', NULL, true, '{"of": "two"}', 0, :user, 'user', now()),
     (:gone, 1, 'generic', '\\x03', NULL, true, '{}', 0, :user, 'user', now());
+UPDATE secret_versions SET key_id = :key WHERE secret_id = :kept AND version = 1;
+INSERT INTO transactions (id, org_id, agent_id, key_id, chain, chain_id, wallet_address, to_address, value_wei, data,
+    status, signed_at) VALUES
+    (gen_random_uuid(), :org, :signing, :key, 'anvil', 31337, '\\xabcd', '\\x01', 1, '', 'sign_only', now()),
+    (gen_random_uuid(), :org, :signing, :key, 'anvil', 31337, '\\xabcd', '\\x01', 1, '', 'sign_only', now()),
+    (gen_random_uuid(), :org, :refused, :key, 'anvil', 31337, '\\xabcd', '\\x01', 1, '', 'simulation_failed', NULL);
 INSERT INTO outbox_mails (id, recipient, subject, body)
     VALUES (gen_random_uuid(), 'ann@example.com', 'Reset', 'code');
 INSERT INTO audit_events (id, org_id, actor_type, actor_id, action, resource_type, resource_id, details) VALUES
@@ -131,7 +139,8 @@ def signed(value: int) -> tuple[bytes, bytes]:
 
 def test_an_upgrade_keeps_what_the_first_schema_held(server: Postgres) -> None:
     engine = create_engine(url := server.create("filled"))
-    values: dict[str, object] = {name: uuid4() for name in ("org", "user", "vault", "kept", "gone", "event")}
+    names = ("org", "user", "vault", "kept", "gone", "event", "key", "signing", "refused")
+    values: dict[str, object] = {name: uuid4() for name in names}
     values["user_text"], values["wallet"] = str(values["user"]), b"w" * 20
     values |= {name: uuid4() for name in ("handed_out", "in_flight", "settled")}
     (values["raw_1"], _), (values["raw_9"], digest) = signed(1), signed(9)
@@ -163,6 +172,11 @@ def test_an_upgrade_keeps_what_the_first_schema_held(server: Postgres) -> None:
         sealed = connection.execute(text("SELECT sealed, access_count FROM secret_versions ORDER BY sealed")).all()
         assert [(bytes(value), count) for value, count in sealed] == [(b"\x01", 3), (b"\x02", 0), (b"\x03", 0)]
         assert connection.execute(text("SELECT count(*) FROM outbox_mails")).scalar() == 0
+        # a path stands for the key that it was last signed with
+        bound = connection.execute(
+            text("SELECT agent_id, path, vault_id, secret_id, bound_by FROM agent_signing_keys")
+        )
+        assert bound.all() == [(values["signing"], "kept", values["vault"], values["kept"], None)]
         waiting = connection.execute(
             text("SELECT event_id, sequence, org_id FROM audit_pending ORDER BY sequence")
         ).all()

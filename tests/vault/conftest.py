@@ -33,6 +33,7 @@ from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
 from vault.secrets.router import router as secrets
 from vault.security.router import router as ip_rules
+from vault.signing_keys.router import router as signing_keys
 from vault.vaults.router import router as vaults
 
 OPTIONS = Options(
@@ -95,6 +96,7 @@ def app(context: Context) -> FastAPI:
             agents,
             agent_keys_vault,
             freezes,
+            signing_keys,
             vaults,
             vault_keys,
             cmek,

@@ -1,7 +1,7 @@
 """Find the HSM key an agent may sign with. On the way of every transaction: one statement, one pure decision."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.auth.caller import Caller
-from vault.errors import bad_request, forbidden, gone, not_found
+from vault.errors import bad_request, conflict, forbidden, gone, not_found
 from vault.policies.access import grant_of, refusal, vault_facts
 from vault.policies.decide import Grant, Granted, Refused, VaultFacts, decide
 from vault.secrets.paths import check_path
@@ -24,6 +24,7 @@ _SELECT = text(
     SELECT v.id, v.org_id, v.created_by, v.created_by_type,
            r.policy_id, r.secret_path_pattern, r.permissions, r.conditions, r.expires_at,
            s.id AS secret_id, k.version, k.key_id, k.address, k.expires_at AS key_expires_at,
+           (SELECT secret_id FROM agent_signing_keys WHERE agent_id = :principal_id AND path = :path) AS bound_to,
            clock_timestamp() AS now
     FROM (
         SELECT vault_id, id AS policy_id, secret_path_pattern, permissions, conditions, expires_at FROM policies
@@ -46,17 +47,24 @@ _SELECT = text(
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A key behind the HSM, by reference; `address` is its 20-byte account."""
+    """A key behind the HSM, by reference; `address` is its 20-byte account.
+
+    `is_bound` says whether the agent's path stands for this secret already, or would from a first signature on.
+    """
 
     key_id: UUID
     address: bytes
     vault_id: UUID
     secret_id: UUID
+    is_bound: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A vault within reach and what lies at the path there; `key_id` is None when it is no HSM key."""
+    """A vault within reach and what lies at the path there; `key_id` is None when it is no HSM key.
+
+    `bound_to` is the secret that the agent's path stands for, in whatever vault; None before the first signature.
+    """
 
     vault: VaultFacts
     secret_id: UUID | None
@@ -65,16 +73,18 @@ class _Candidate:
     address: bytes | None
     expires_at: datetime | None
     now: datetime
+    bound_to: UUID | None
     grants: tuple[Grant, ...]
 
 
 async def find_signing_key(transaction: AsyncConnection | AsyncSession, caller: Caller, path: str) -> SigningKey:
-    """The key at `path` in the first vault where the caller may read that path and something is there.
+    """The key that `path` stands for: what it is bound to, if the caller may read that path there.
 
-    Vaults come in the order of the agent's `vault_ids`, else oldest first. Needs a live read policy (or having
+    Before it is bound it is the key in the first vault where the caller may read that path and something is there;
+    vaults come in the order of the agent's `vault_ids`, else oldest first. Needs a live read policy (or having
     created the vault) although the agent can never read the key itself. Raises 400 for a bad path or a secret
-    that is no HSM key, 403 when no policy covers the path anywhere, 404 when one does but no key is there, 410
-    when it has expired.
+    that is no HSM key, 403 when no policy covers the path anywhere, 404 when one does but no key is there, 409 when
+    one lies in another vault than the bound one alone, 410 when it has expired.
     """
     check_path(path, field="signing_key_path")
     found = await transaction.execute(
@@ -102,9 +112,17 @@ def choose(caller: Caller, path: str, candidates: Sequence[_Candidate]) -> Signi
         raise refusal(_most_telling(refused)) if refused else forbidden("No policy grants read access to this path")
     if caller.vault_ids:
         allowed.sort(key=lambda candidate: caller.vault_ids.index(candidate.vault.id))
-    for candidate in allowed:
-        if candidate.secret_id is not None and candidate.version is not None:
+    filled = [each for each in allowed if each.secret_id is not None and each.version is not None]
+    bound_to = candidates[0].bound_to
+    for candidate in filled:
+        if bound_to is None or candidate.secret_id == bound_to:
             return _usable(candidate, path)
+    if filled:
+        # whoever may share a vault could else put a key of his own in the place of the wallet
+        raise conflict(
+            f"This agent's {path} stands for a key in another vault than {filled[0].vault.id}, and that key is not"
+            f" there for it now. An owner or admin may bind it anew: PUT /v1/agents/{caller.id}/signing-keys."
+        )
     raise not_found(f"No signing key at {path}")
 
 
@@ -113,7 +131,8 @@ def _usable(candidate: _Candidate, path: str) -> SigningKey:
         raise gone(f"The signing key at {path} has expired")
     if candidate.key_id is None or candidate.address is None or candidate.secret_id is None:
         raise bad_request(f"The secret at {path} is not a signing key; store it with type private_key")
-    return SigningKey(candidate.key_id, bytes(candidate.address), candidate.vault.id, candidate.secret_id)
+    is_bound = candidate.bound_to == candidate.secret_id
+    return SigningKey(candidate.key_id, bytes(candidate.address), candidate.vault.id, candidate.secret_id, is_bound)
 
 
 def _most_telling(refused: Sequence[Refused]) -> Refused:
@@ -138,6 +157,7 @@ def _candidates(caller: Caller, rows: Sequence[Mapping[Any, Any]]) -> list[_Cand
             address=row["address"],
             expires_at=row["key_expires_at"],
             now=row["now"],
+            bound_to=row["bound_to"],
             grants=tuple(grants.get(vault_id, ())),
         )
         for vault_id, row in first.items()

@@ -1,0 +1,32 @@
+"""/v1/agents/{id}/signing-keys: which keys an agent's paths stand for."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+
+from vault.auth.dependencies import OrgAdmin
+from vault.context import Context, context_of
+from vault.schemas import PageQuery
+from vault.signing_keys import service
+from vault.signing_keys.schemas import BindSigningKeyRequest, SigningKeyListReply, SigningKeyReply
+
+router = APIRouter(prefix="/v1/agents/{agent_id}/signing-keys", tags=["agents"])
+
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+@router.get("")
+async def list_signing_keys(agent_id: UUID, caller: OrgAdmin, context: Ctx, page: PageQuery) -> SigningKeyListReply:
+    """The paths this agent has signed with or may, each with the one secret it stands for."""
+    async with context.database.begin() as connection:
+        return SigningKeyListReply(signing_keys=await service.listed(connection, caller, agent_id, page))
+
+
+@router.put("")
+async def bind_signing_key(
+    agent_id: UUID, body: BindSigningKeyRequest, caller: OrgAdmin, context: Ctx
+) -> SigningKeyReply:
+    """Say in which vault lies the key that this agent means by a path."""
+    async with context.database.begin() as connection:
+        return await service.bind(connection, caller, agent_id, body)

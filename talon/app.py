@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from chains.rpc import ChainClients
 from intents.engine import Engine
 from intents.router import router as transactions
+from intents.signatures import compare
 from intents.wallet_router import router as wallets
 from signer.client import SignerClient
 from talon.access_log import AccessLog
@@ -75,6 +76,7 @@ def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
         signer=SignerClient(config.signer_socket),
         chains=ChainClients(config.rpc_urls),
         options=make_options(config),
+        compare_signatures=compare,
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from chains.rpc import ChainClients
 from signer.client import SignerClient
+from vault.audit.compare import Compare
 from vault.cmek.tasks import Tasks
 from vault.db import Database
 from vault.limits.counters import Counters, open_counters
@@ -52,6 +53,8 @@ class Context:
     signer: SignerClient
     chains: ChainClients
     options: Options
+    # the vault does not know what signatures are for
+    compare_signatures: Compare | None = None
 
     @cached_property
     def limits(self) -> Counters:

@@ -19,7 +19,7 @@ from talon.processes import EARLY_KILL_S
 from tests.flows.test_nonces import assert_mined_once
 from tests.support.faulty_rpc import Delay, FaultyRpc
 from tests.support.instance import Running, start_instance
-from tests.support.world import SOAK, Agent, Wallet, World, address, until
+from tests.support.world import ETHER, SOAK, Agent, Wallet, World, address, until
 
 KILLS = 50 if SOAK else 3
 CLAIM_KILLS = 20 if SOAK else 2
@@ -142,3 +142,62 @@ async def test_the_holder_of_a_claim_is_killed_before_it_commits(
             assert (await insist(agent, wallet, to, key))["tx_hash"] == body["tx_hash"]
             hashes.append(body["tx_hash"])
     await assert_mined_once(victim, wallet.address, hashes)
+
+
+@pytest.mark.timeout(600)
+async def test_sigkill_between_the_redemption_and_the_commit(crashing: Running, victim: World) -> None:
+    """The wallet goes on at that nonce under an approval that names what was signed; `verify` shows it."""
+    wallet = await victim.wallet()
+    agent = await victim.agent()
+    account = bytes.fromhex(wallet.address[2:])
+    lost_to, to = address(), address()
+    async with await psycopg.AsyncConnection.connect(crashing.owner_dsn, autocommit=True) as database:
+
+        async def redemptions() -> list[tuple[bytes, bytes | None, str | None]]:
+            rows = await database.execute(
+                "SELECT digest, displaces, reason FROM signer.redemptions WHERE address = %s ORDER BY sequence",
+                (account,),
+            )
+            return [
+                (bytes(digest), displaced and bytes(displaced), reason) async for digest, displaced, reason in rows
+            ]
+
+        async def verified() -> dict:
+            # what is younger than half a minute may still be on its way
+            await database.execute(
+                "UPDATE signer.redemptions SET redeemed_at = redeemed_at - interval '1 minute' WHERE address = %s",
+                (account,),
+            )
+            answer = await victim.http.get("/v1/audit/verify", headers=victim.headers)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        async with database.transaction():
+            # reads go on; whoever writes what was signed waits
+            await database.execute("LOCK TABLE attempts IN SHARE MODE")
+            doomed = asyncio.create_task(agent.submit(wallet, lost_to, "2", gas_limit=21_000))
+            signed = await until(redemptions, 30, "the redemption", every_s=0.01)
+            for pid in crashing.pids("api"):
+                os.kill(pid, signal.SIGKILL)
+            with pytest.raises(httpx.HTTPError):
+                await doomed
+        [(lost, _, _)] = signed
+        await until(crashing.healthy, 60, "the API again")
+        (unaccounted,) = (await verified())["unaccounted_signatures"]
+        assert (unaccounted["digest"], unaccounted["value_wei"]) == (f"0x{lost.hex()}", str(2 * ETHER))
+
+        body = await insist(agent, wallet, to, str(uuid4()))
+        [_, (digest, displaced, reason)] = await redemptions()
+        assert (displaced, reason) == (lost, "rolled_back")
+        rows = await database.execute("SELECT value_wei FROM signer.signed_nonces WHERE address = %s", (account,))
+        # the larger of the two stays spent in the signer's book
+        assert await rows.fetchall() == [(2 * ETHER,)]
+        answer = await verified()
+        assert "unaccounted_signatures" not in answer
+        (shown,) = answer["displaced_digests"]
+        assert (shown["displaced_digest"], shown["digest"]) == (f"0x{lost.hex()}", f"0x{digest.hex()}")
+        assert (shown["reason"], shown["nonce"], shown["agent_id"]) == ("rolled_back", 0, agent.id)
+    # the one that was committed is mined, at the nonce of both, and nothing else is
+    await assert_mined_once(victim, wallet.address, [body["tx_hash"]])
+    assert await victim.chain.balance(to) == 10**16
+    assert await victim.chain.balance(lost_to) == 0

@@ -13,6 +13,7 @@ from vault.audit.schemas import (
     AuditEventsResponse,
     FilterQuery,
     From,
+    FromSignature,
     KeyResponse,
     KeysResponse,
     Limit,
@@ -39,10 +40,17 @@ async def query_audit_events(
 
 @router.get("/verify")
 async def verify_audit_chain(
-    caller: OrgAdmin, context: ContextDep, from_position: From = 1, limit: Limit = MAX_WALK
+    caller: OrgAdmin,
+    context: ContextDep,
+    from_position: From = 1,
+    limit: Limit = MAX_WALK,
+    from_signature: FromSignature = None,
 ) -> VerifyResponse:
-    """Walk along the chain; a long one in parts, each from the `next_position` of the part before."""
-    return await verify_part(context, caller, from_position, limit)
+    """Walk along the chain; a long one in parts, each from the `next_position` of the part before.
+
+    What the signer signed is compared with the transactions, likewise in parts (`next_signature`).
+    """
+    return await verify_part(context, caller, from_position, limit, from_signature)
 
 
 @router.get(

@@ -100,8 +100,36 @@ class FindingResponse(Reply):
     event_id: UUID | None = None
 
 
+class UnaccountedResponse(Reply):
+    """A signature that the signer says it made and no transaction here is for; `digest` is what was signed.
+
+    `agent_id` is who it was approved for, where that is an agent of this organisation.
+    """
+
+    digest: str
+    kind: str
+    chain_id: int
+    address: str
+    nonce: int
+    value_wei: str
+    approval_id: UUID
+    agent_id: UUID | None = None
+    signed_at: Timestamp
+
+
+class DisplacedResponse(UnaccountedResponse):
+    """A signature that took the place of another one with its nonce, which may be mined instead, and why."""
+
+    displaced_digest: str
+    reason: str
+
+
 class VerifyResponse(Reply):
-    """What a walk along a part of the chain found; `next_position` says where the next part begins."""
+    """What a walk along a part of the chain found; `next_position` says where the next part begins.
+
+    `unaccounted_signatures` and `displaced_digests` are of the signer's own record, which is compared in parts of its
+    own: `next_signature` says where to go on.
+    """
 
     valid: bool
     checked: int
@@ -110,6 +138,9 @@ class VerifyResponse(Reply):
     head: HeadResponse | None = None
     findings: list[FindingResponse] = Field(max_length=MAX_FINDINGS)
     next_position: int | None = None
+    unaccounted_signatures: list[UnaccountedResponse] | None = None
+    displaced_digests: list[DisplacedResponse] | None = None
+    next_signature: int | None = None
 
 
 class KeyResponse(Reply):
@@ -129,3 +160,7 @@ class KeysResponse(Reply):
 
 From = Annotated[int, Query(ge=1, le=MAX_POSITION, description="The position to begin with")]
 Limit = Annotated[int, Query(ge=1, le=MAX_WALK, description="How many positions at most")]
+FromSignature = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_POSITION, description="The signature to begin with; by default only beside position 1"),
+]

@@ -10,8 +10,15 @@ from vault.auth.caller import Caller
 from vault.context import Context
 
 
-async def verify_part(context: Context, caller: Caller, first: int, limit: int) -> VerifyResponse:
-    """At most `limit` positions from `first` on; what lies before is taken as it is."""
+async def verify_part(
+    context: Context, caller: Caller, first: int, limit: int, first_signature: int | None
+) -> VerifyResponse:
+    """At most `limit` positions from `first` on; what lies before is taken as it is.
+
+    Signatures are compared from `first_signature` on; without it with the first part only.
+    """
+    if first_signature is None and first == 1:
+        first_signature = 1
     reader, org_id = Reader(context.database, caller.org_id), caller.org_id
     keys = {key.kid: key.public_key for key in await context.signer.audit_keys()}
     # heads before seals: what was signed by then must be there now
@@ -43,6 +50,9 @@ async def verify_part(context: Context, caller: Caller, first: int, limit: int) 
     if ends:
         for event_id in await reader.orphans():
             walk.findings.add("missing_event", "the event was deleted before it was sealed", event_id=event_id)
+    compared = None
+    if first_signature is not None and context.compare_signatures is not None:
+        compared = await context.compare_signatures(context.database, org_id, first_signature)
     return VerifyResponse(
         valid=walk.findings.count == 0,
         checked=walk.checked,
@@ -51,6 +61,9 @@ async def verify_part(context: Context, caller: Caller, first: int, limit: int) 
         head=shown(newest) if newest else None,
         findings=[FindingResponse(**asdict(each)) for each in walk.findings.listed],
         next_position=None if ends else upto + 1,
+        unaccounted_signatures=compared and compared.unaccounted,
+        displaced_digests=compared and compared.displaced,
+        next_signature=compared and compared.next_sequence,
     )
 
 

@@ -10,7 +10,7 @@ from vault.secrets.paths import check_path
 from vault.secrets.random_value import random_value
 from vault.secrets.repository import Row
 from vault.secrets.schemas import RotateSecretRequest, SecretCreatedResponse
-from vault.secrets.shown import metadata_of
+from vault.secrets.shown import created_of
 from vault.secrets.types import PRIVATE_KEY
 from vault.secrets.write import NewVersion, Place, place_for, store
 
@@ -39,7 +39,7 @@ async def rotate_secret(
         if body.metadata is None and not access.may(path, "read"):
             # what was taken over is not the caller's to see
             row = {**row, "metadata": {}}
-    return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+    return SecretCreatedResponse(**created_of(place.secret_id, path, row))
 
 
 def _successor(place: Place, before: Row, body: RotateSecretRequest) -> NewVersion:

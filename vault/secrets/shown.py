@@ -1,11 +1,19 @@
 """A version as the wire shows it, without its value."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from chains.addresses import format_address
 from vault.secrets.repository import Row
+from vault.secrets.types import PRIVATE_KEY
+
+_INSTEAD: Final = "store it as 64 hex digits (a secp256k1 key), or have one made in the HSM with secret-generate."
+SEALED: Final = f"This is stored as a sealed value, not in the HSM, and cannot sign transactions. To sign, {_INSTEAD}"
+ENCRYPTED: Final = (
+    "You encrypted this before it came here: it is not in the HSM and cannot sign transactions. To sign, use a vault"
+    f" without a key of your own: {_INSTEAD}"
+)
 
 
 def listed_of(row: Row) -> dict[str, Any]:
@@ -23,11 +31,29 @@ def listed_of(row: Row) -> dict[str, Any]:
     return metadata_of(row["secret_id"], row["path"], version)
 
 
+def created_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:
+    """The same in answer to storing: how a key was read, or that it is none and what to do about that."""
+    shown = metadata_of(secret_id, path, row)
+    if row.get("read_as") is not None:
+        shown["metadata"]["read_as"] = row["read_as"]
+    if shown["metadata"].get("signing_key") is False and row["type"] == PRIVATE_KEY:
+        shown["metadata"]["notice"] = SEALED if row["cmek_fingerprint"] is None else ENCRYPTED
+    return shown
+
+
 def metadata_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:
-    """The fields of SecretMetadataResponse; a signing key's metadata also says its address."""
+    """The fields of SecretMetadataResponse; a signing key's metadata also says its address.
+
+    Of what has the type of a private key but is none, the metadata says `signing_key: false`, and no address that
+    somebody wrote there: people send funds to it.
+    """
     metadata = dict(row["metadata"])
     if row["address"] is not None:
         metadata["address"] = format_address(bytes(row["address"]))
+        metadata.pop("signing_key", None)
+    elif row["type"] == PRIVATE_KEY:
+        metadata.pop("address", None)
+        metadata["signing_key"] = False
     return {
         "id": str(secret_id),
         "path": path,

@@ -19,12 +19,13 @@ from vault.policies.access import Access, load_access, load_access_again
 from vault.secrets import reach, repository
 from vault.secrets.confirm import with_word
 from vault.secrets.context import seal_context
+from vault.secrets.key_text import KeyText, NotOneKey, read_key
 from vault.secrets.paths import check_path
 from vault.secrets.reach import NOTHING, require_cleared
 from vault.secrets.repository import Row
 from vault.secrets.schemas import GenerateKeyRequest, PutSecretRequest, SecretCreatedResponse
-from vault.secrets.shown import metadata_of
-from vault.secrets.types import GENERIC, PRIVATE_KEY, is_broken_key, parse_signing_key
+from vault.secrets.shown import created_of
+from vault.secrets.types import GENERIC, PRIVATE_KEY
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ async def put_secret(
             return place.secret_id, await store(transaction, context.signer, caller, place, wanted, cleared)
 
     secret_id, row = await with_word(context, confirm, "address", attempt)
-    return SecretCreatedResponse(**metadata_of(secret_id, path, row))
+    return SecretCreatedResponse(**created_of(secret_id, path, row))
 
 
 async def generate_key(
@@ -113,7 +114,7 @@ async def generate_key(
             key_id=key.key_id,
             address=key.address,
         )
-    return SecretCreatedResponse(**metadata_of(place.secret_id, path, row))
+    return SecretCreatedResponse(**created_of(place.secret_id, path, row))
 
 
 async def place_for(
@@ -158,15 +159,16 @@ async def store(
     wanted: NewVersion,
     cleared: frozenset[bytes] = NOTHING,
 ) -> Row:
-    """Protect the value and write its version; 400 for a broken key.
+    """Protect the value and write its version; the row also has `read_as`. 400 for a broken key.
 
     409 when what cannot sign would displace a signing key, AtRisk when another key would.
     """
-    key = _signing_key(place, wanted)
+    read = _signing_key(place, wanted)
+    key = None if read is None else read.key
     # before the key is imported: the HSM's part is not undone by a rollback
     await _keep_signing_key(transaction, place, key, cleared)
     content = await _protect(signer, place, wanted, key)
-    return await _write_version(
+    row = await _write_version(
         transaction,
         caller,
         place,
@@ -178,6 +180,7 @@ async def store(
         max_access_count=wanted.max_access_count or None,
         **content,
     )
+    return {**row, "read_as": None if read is None else read.read_as}
 
 
 async def _keep_signing_key(
@@ -196,14 +199,15 @@ async def _keep_signing_key(
         require_cleared([bytes(there["address"])], cleared)
 
 
-def _signing_key(place: Place, wanted: NewVersion) -> bytes | None:
-    """The 32 bytes of the key that the value is; None for what is only to be sealed, 400 for a broken key."""
+def _signing_key(place: Place, wanted: NewVersion) -> KeyText | None:
+    """The key that the value is; None for what is only to be sealed, 400 for a broken key."""
     # encrypted by its owner: it looks like nothing, so nothing is looked for
     if wanted.type != PRIVATE_KEY or place.cmek_fingerprint is not None:
         return None
-    if is_broken_key(wanted.value):
-        raise bad_request("value: looks like a private key, but is none: 64 hex digits (0x optional), 1 to n-1")
-    return parse_signing_key(wanted.value)
+    try:
+        return read_key(wanted.value)
+    except NotOneKey as fault:
+        raise bad_request(f"value: {fault}") from None
 
 
 async def _protect(signer: SignerClient, place: Place, wanted: NewVersion, key_bytes: bytes | None) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import pytest
 from eth_account import Account
 
 from tests.support.vault_api import Tenant
+from vault.secrets.key_text import READ_AS
+from vault.secrets.shown import ENCRYPTED, SEALED
 
 KEY = "0x" + "4c0883a69102937d6231471b5dbb6204fe512961708279feb1be6ae5538da033"
 ADDRESS = Account.from_key(KEY).address
@@ -130,3 +132,60 @@ async def test_a_slip_does_not_replace_a_signing_key(tenant: Tenant, body: dict[
     assert answer.status_code == 409, answer.text
     another = await tenant.put(vault_id, "keys/anvil-signer", "0x" + "11" * 32, type="private_key")
     assert another["version"] == 2
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [f"\ufeff{KEY[2:]}", f'"{KEY}"', f"DEPLOYER={KEY}", f"export DEPLOYER='{KEY}' # main\r\n", f'{{"key": "{KEY}"}}'],
+)
+async def test_a_key_as_people_have_it_is_imported_and_the_answer_says_how(tenant: Tenant, spelling: str) -> None:
+    vault_id = await tenant.vault()
+    made = await tenant.put(vault_id, "k", spelling, type="private_key", metadata={"signing_key": False})
+    assert made["metadata"] == {"address": ADDRESS, "read_as": READ_AS}
+    (row,) = await tenant.rows("SELECT sealed, key_id FROM secret_versions WHERE secret_id = :id", id=made["id"])
+    assert (row["sealed"], row["key_id"] is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"{KEY} {KEY}", f'{{"crypto": {{"ciphertext": "{KEY[2:]}", "mac": "{KEY[2:]}"}}}}', f"A={KEY}0", f"x{KEY[2:]}"],
+)
+async def test_where_it_cannot_be_told_nothing_is_stored(tenant: Tenant, value: str) -> None:
+    vault_id = await tenant.vault()
+    answer = await tenant.as_(tenant.owner).put(
+        f"/v1/vaults/{vault_id}/secrets/k", json={"type": "private_key", "value": value}
+    )
+    assert answer.status_code == 400
+    assert KEY[2:34] not in answer.text
+    assert (await tenant.as_(tenant.owner).get(f"/v1/vaults/{vault_id}/secrets/k")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["-----BEGIN EC PRIVATE KEY-----", "abandon ability able about above absent", "5HueCGU8rMjxEXxiPuD5BDku4"],
+)
+async def test_what_is_no_signing_key_says_so_wherever_it_is_shown(tenant: Tenant, value: str) -> None:
+    vault_id = await tenant.vault()
+    # an address that somebody writes beside it is not where anybody should send funds
+    made = await tenant.put(vault_id, "k", value, type="private_key", metadata={"address": ADDRESS, "of": "me"})
+    assert made["metadata"] == {"of": "me", "signing_key": False, "notice": SEALED}
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"
+    shown = [
+        (await http.get(f"{url}/secrets")).json()["secrets"][0],
+        (await http.get(f"{url}/secret-versions/k")).json()["versions"][0],
+        (await http.get(f"{url}/secrets/k")).json(),
+    ]
+    assert [each["metadata"] for each in shown] == [{"of": "me", "signing_key": False}] * 3
+    rotated = (await http.post(f"{url}/secret-rotate/k", json={"value": value})).json()
+    assert (rotated["metadata"]["signing_key"], rotated["metadata"]["notice"]) == (False, SEALED)
+    # another type says what its owner says
+    note = await tenant.put(vault_id, "note", value, type="note", metadata={"address": ADDRESS})
+    assert note["metadata"] == {"address": ADDRESS}
+
+
+async def test_what_its_owner_encrypted_is_no_signing_key_either(tenant: Tenant) -> None:
+    vault_id = await tenant.vault()
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"
+    assert (await http.post(f"{url}/cmek", json={"fingerprint": "ab" * 32})).status_code == 200
+    made = await tenant.put(vault_id, "k", KEY, type="private_key")
+    assert made["metadata"] == {"signing_key": False, "notice": ENCRYPTED}

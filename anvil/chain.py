@@ -39,6 +39,8 @@ def command(binary: Path, port: int, state_file: Path | None, block_time_s: int 
     arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
     # finality within a few blocks, so that `finalized` means something here
     arguments += ["--gas-limit", str(BLOCK_GAS_LIMIT), "--slots-in-an-epoch", "1"]
+    # Ethereum's rules, with its bound on one transaction's gas (EIP-7825), which anvil does not keep unless told
+    arguments += ["--hardfork", "osaka", "--enable-tx-gas-limit"]
     if block_time_s is not None:
         arguments += ["--block-time", str(block_time_s)]
     if state_file is not None:

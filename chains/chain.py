@@ -10,6 +10,7 @@ class Chain:
 
     `id` is the registry row's, None before it has one. `max_gas_cost_wei` is the most that one transaction's gas
     may cost; after `confirmations` blocks a block counts as final where the chain names no finalised one.
+    `max_tx_gas` is the most gas that the chain's rules allow one transaction (EIP-7825); None without such a rule.
     """
 
     id: UUID | None
@@ -25,3 +26,4 @@ class Chain:
     explorer_url: str | None
     max_gas_cost_wei: int
     confirmations: int
+    max_tx_gas: int | None = None

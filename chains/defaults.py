@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from chains.chain import Chain
+from chains.gas import ETHEREUM_MAX_TX_GAS
 from chains.units import ETHER
 
 
@@ -21,6 +22,7 @@ def _chain(
     confirmations: int,
     native_currency: str = "ETH",
     is_testnet: bool = False,
+    max_tx_gas: int | None = None,
 ) -> Chain:
     return Chain(
         id=None,
@@ -35,13 +37,22 @@ def _chain(
         explorer_url=explorer_url,
         max_gas_cost_wei=ceiling_milliether * ETHER // 1000,
         confirmations=confirmations,
+        max_tx_gas=max_tx_gas,
     )
 
 
 # Ceilings let 500,000 gas through at some ten times a busy day's price, and stop a slipped decimal point.
 # Confirmations: two epochs on Ethereum; on rollups about as long as their batches take to reach it.
 DEFAULT_CHAINS: Final = (
-    _chain("ethereum", "Ethereum", 1, "https://etherscan.io", ceiling_milliether=100, confirmations=64),
+    _chain(
+        "ethereum",
+        "Ethereum",
+        1,
+        "https://etherscan.io",
+        ceiling_milliether=100,
+        confirmations=64,
+        max_tx_gas=ETHEREUM_MAX_TX_GAS,
+    ),
     _chain("base", "Base", 8453, "https://basescan.org", ceiling_milliether=10, confirmations=450),
     _chain("optimism", "OP Mainnet", 10, "https://optimistic.etherscan.io", ceiling_milliether=10, confirmations=450),
     _chain("arbitrum-one", "Arbitrum One", 42161, "https://arbiscan.io", ceiling_milliether=10, confirmations=3600),
@@ -62,6 +73,7 @@ DEFAULT_CHAINS: Final = (
         ceiling_milliether=100,
         confirmations=64,
         is_testnet=True,
+        max_tx_gas=ETHEREUM_MAX_TX_GAS,
     ),
     _chain(
         "base-sepolia",
@@ -79,4 +91,13 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"mainnet": "ethereum", "arbitrum": "arbitrum-one", "matic": "polygon"}
 )
 
-ANVIL: Final = _chain("anvil", "Local chain", 31337, None, ceiling_milliether=100, confirmations=2, is_testnet=True)
+ANVIL: Final = _chain(
+    "anvil",
+    "Local chain",
+    31337,
+    None,
+    ceiling_milliether=100,
+    confirmations=2,
+    is_testnet=True,
+    max_tx_gas=ETHEREUM_MAX_TX_GAS,
+)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from vault.columns import Wei
+from vault.columns import Wei, WeiSum
 from vault.db import Base
 
 UUID_ = PgUUID(as_uuid=True)
@@ -41,7 +41,7 @@ class AgentBudget(Base):
     __tablename__ = "agent_budgets"
 
     agent_id: Mapped[UUID] = mapped_column(UUID_, primary_key=True)
-    window_wei: Mapped[int] = mapped_column(Wei, default=0)
+    window_wei: Mapped[int] = mapped_column(WeiSum, default=0)
 
 
 class Transaction(Base):

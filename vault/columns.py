@@ -23,5 +23,12 @@ class Wei(TypeDecorator[int]):
         return None if value is None else int(value)
 
 
+class WeiSum(Wei):
+    """A sum of amounts in wei: above 2**256 where no amount is; room for 10**22 of the largest."""
+
+    impl = Numeric(100, 0)
+    cache_ok = True
+
+
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 """A row of whatever columns its statement names."""

@@ -20,7 +20,8 @@ class ChainRow(Base):
 
     `max_gas_cost_wei` is the ceiling on gas limit times fee cap of one transaction; `confirmations` is the number
     of blocks after which a transaction counts as final. `genesis_hash` is that of the chain's first block, from the
-    first endpoint that named it: another one under the same id is another chain.
+    first endpoint that named it: another one under the same id is another chain; `max_tx_gas` is the most gas
+    that the chain's rules allow one transaction, NULL without such a rule.
     """
 
     __tablename__ = "chains"
@@ -41,6 +42,7 @@ class ChainRow(Base):
     explorer_url: Mapped[str | None] = mapped_column(Text)
     max_gas_cost_wei: Mapped[int] = mapped_column(Wei)
     confirmations: Mapped[int] = mapped_column(Integer)
+    max_tx_gas: Mapped[int | None] = mapped_column(BigInteger)
     genesis_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())
     updated_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.clock_timestamp())

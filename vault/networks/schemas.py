@@ -47,10 +47,11 @@ WebsocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 EtherAmount = Annotated[str, AfterValidator(_ether)]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 Confirmations = Annotated[int, Field(ge=1, le=10_000)]
+MaxTxGas = Annotated[int, Field(ge=21_000, le=2**63 - 1)]
 
 
 class CreateChainRequest(ExactModel):
-    """A chain to register; the last two fields are Talon's own (native coin as decimal text, blocks)."""
+    """A chain to register; the last three fields are Talon's own (native coin as decimal text, blocks, gas)."""
 
     name: str
     display_name: Label
@@ -63,6 +64,7 @@ class CreateChainRequest(ExactModel):
     is_enabled: Annotated[bool, NullIsDefault] = True
     max_gas_cost_eth: Annotated[EtherAmount, NullIsDefault] = DEFAULT_MAX_GAS_COST_ETH
     confirmations: Annotated[Confirmations, NullIsDefault] = DEFAULT_CONFIRMATIONS
+    max_tx_gas: MaxTxGas | None = None
 
     @field_validator("name")
     @classmethod
@@ -79,7 +81,7 @@ class CreateChainRequest(ExactModel):
 
 
 class UpdateChainRequest(ExactModel):
-    """What may change; a key that is left out keeps its value, null clears an address."""
+    """What may change; a key that is left out keeps its value, null clears an address or the bound on gas."""
 
     display_name: Label | None = None
     rpc_url: HttpUrl | None = None
@@ -90,10 +92,11 @@ class UpdateChainRequest(ExactModel):
     is_enabled: bool | None = None
     max_gas_cost_eth: EtherAmount | None = None
     confirmations: Confirmations | None = None
+    max_tx_gas: MaxTxGas | None = None
 
     def changes(self) -> dict[str, Any]:
         """The columns to change; null counts only where a column may be empty."""
-        nullable = {"rpc_url", "ws_url", "explorer_url"}
+        nullable = {"rpc_url", "ws_url", "explorer_url", "max_tx_gas"}
         values = {
             name: value
             for name, value in self.model_dump(exclude_unset=True).items()
@@ -126,6 +129,7 @@ class AdminChainResponse(ChainResponse):
 
     max_gas_cost_eth: str | None = None
     confirmations: int | None = None
+    max_tx_gas: int | None = None
 
 
 class ChainListResponse(Reply):
@@ -150,7 +154,10 @@ def admin_chain(row: Row, *, with_limits: bool) -> AdminChainResponse:
     if not with_limits:
         return AdminChainResponse(**_fields(row))
     return AdminChainResponse(
-        **_fields(row), max_gas_cost_eth=format_ether(row["max_gas_cost_wei"]), confirmations=row["confirmations"]
+        **_fields(row),
+        max_gas_cost_eth=format_ether(row["max_gas_cost_wei"]),
+        confirmations=row["confirmations"],
+        max_tx_gas=row["max_tx_gas"],
     )
 
 

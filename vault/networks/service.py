@@ -145,6 +145,7 @@ def chain_of(row: Row) -> Chain:
         explorer_url=row["explorer_url"],
         max_gas_cost_wei=row["max_gas_cost_wei"],
         confirmations=row["confirmations"],
+        max_tx_gas=row["max_tx_gas"],
     )
 
 
@@ -174,4 +175,5 @@ def _columns(chain: Chain) -> dict[str, Any]:
         "explorer_url": chain.explorer_url,
         "max_gas_cost_wei": chain.max_gas_cost_wei,
         "confirmations": chain.confirmations,
+        "max_tx_gas": chain.max_tx_gas,
     }

@@ -21,10 +21,21 @@ class FeeRequest:
     max_fee_per_gas: int | None = None
     max_priority_fee_per_gas: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.gas_price is not None and self.max_fee_per_gas is None and self.max_priority_fee_per_gas is not None:
+            # whichever of the two was meant, the other would be passed over in silence
+            raise BadFees(
+                "gas_price and max_priority_fee_per_gas do not go together: give gas_price alone for a legacy"
+                " transaction, or max_fee_per_gas with the priority fee"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class FeeQuote:
-    """What the chain asks, in wei per gas; `base_fee` is the next block's, None on a chain without EIP-1559."""
+    """What the chain asks, in wei per gas; `base_fee` is the next block's, None on a chain without EIP-1559.
+
+    A base fee of zero is a base fee.
+    """
 
     base_fee: int | None
     gas_price: int
@@ -49,8 +60,8 @@ class DynamicFees:
 def choose_fees(request: FeeRequest, quote: FeeQuote) -> LegacyFees | DynamicFees:
     """The fees to sign with; what the request names is taken as it is, what it leaves out is filled in.
 
-    Dynamic when cap or tip is named (they win over a gas price), or when nothing is named and the chain has a
-    base fee; otherwise legacy. BadFees for a tip above the cap, for dynamic fees on a chain without a base fee,
+    Dynamic when a cap is named (it wins over a gas price) or a tip alone, or when nothing is named and the chain
+    has a base fee; otherwise legacy. BadFees for a tip above the cap, for dynamic fees on a chain without a base fee,
     and for numbers no transaction can hold.
     """
     cap, tip = request.max_fee_per_gas, request.max_priority_fee_per_gas

@@ -1,73 +1,102 @@
 """What signing needs to know of the chain about one account, in one exchange."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from chains.errors import RpcRefused, RpcUnavailable
+from chains.errors import RpcRefused, Unreadable
 from chains.fees import FeeQuote
 from chains.hexdata import format_data
 from chains.quantities import AMOUNT_BITS, COUNT_BITS, PRICE_BITS, quantity
 from chains.rpc import ChainClient
-
-# Paid as a tip where the node does not suggest one: 1 gwei gets a transaction into a block on every chain we seed
-DEFAULT_TIP_WEI: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
     """An account's nonces and balance (wei) and the chain's prices, from one endpoint at one moment.
 
-    `pending_nonce` counts the node's pool, `mined_nonce` only blocks.
+    `pending_nonce` counts the node's pool, `mined_nonce` only blocks; a node without a pending state
+    (`knows_pending`) counts blocks only. `block_gas_limit` is the latest block's, None where the node does not say.
     """
 
     pending_nonce: int
     mined_nonce: int
     balance: int
     fee_quote: FeeQuote
+    block_gas_limit: int | None = None
+    knows_pending: bool = True
 
 
 async def quote(client: ChainClient, address: bytes) -> Quote:
     """Ask for everything in ONE batch; RpcError when the node does not answer or not with what was asked."""
     account = format_data(address)
-    pending, mined, balance, block, gas_price, tip = await client.batch(
+    pending, mined, balance, history, latest, gas_price, tip = await client.batch(
         [
             ("eth_getTransactionCount", [account, "pending"]),
             ("eth_getTransactionCount", [account, "latest"]),
             ("eth_getBalance", [account, "latest"]),
             ("eth_feeHistory", ["0x1", "latest", []]),
+            ("eth_getBlockByNumber", ["latest", False]),
             ("eth_gasPrice", []),
             ("eth_maxPriorityFeePerGas", []),
         ]
     )
-    base_fee = _next_base_fee(block)
-    price = quantity(gas_price, PRICE_BITS)
     return Quote(
-        pending_nonce=quantity(pending, COUNT_BITS),
+        pending_nonce=pending_count(pending, mined),
         mined_nonce=quantity(mined, COUNT_BITS),
         balance=quantity(balance, AMOUNT_BITS),
-        fee_quote=FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=_tip(tip)),
+        fee_quote=_fees(_next_base_fee(history, latest), gas_price, tip),
+        block_gas_limit=_block_gas_limit(latest),
+        knows_pending=not isinstance(pending, RpcRefused),
     )
 
 
-def _next_base_fee(history: Any) -> int | None:
-    # eth_feeHistory names the base fee of the block after the newest: the one our transaction meets first
-    if isinstance(history, RpcRefused):
-        # a chain without EIP-1559 does not know the method; anything else is a refusal
-        if history.code in (-32601, -32602):
-            return None
-        raise history
-    if not isinstance(history, dict | None):
-        raise RpcUnavailable("the node's fee history cannot be read")
-    fees = history.get("baseFeePerGas") if history else None
-    if fees is None or fees == []:
+def pending_count(pending: Any, mined: Any) -> int:
+    """An account's pending count; that of the blocks where the node refuses the tag (what is ours we know ourselves).
+
+    RpcError where neither can be had.
+    """
+    return quantity(mined if isinstance(pending, RpcRefused) else pending, COUNT_BITS)
+
+
+def _next_base_fee(history: Any, latest: Any) -> int | None:
+    """The base fee of the block that our transaction meets first; None on a chain without EIP-1559.
+
+    eth_feeHistory names it. Where that is missing, in whatever words, or cannot be read, the latest block's own is
+    near enough: the next one's is at most an eighth away, and caps have room for more.
+    """
+    named = history.get("baseFeePerGas") if isinstance(history, dict) else None
+    if isinstance(named, list) and named:
+        try:
+            # go-ethereum names zeros where EIP-1559 is not active: then the blocks name none
+            if (base_fee := quantity(named[-1], PRICE_BITS)) > 0:
+                return base_fee
+        except Unreadable:
+            named = "unreadable"
+    if isinstance(latest, dict) and latest.get("number") is not None:
+        base_fee_of_latest = latest.get("baseFeePerGas")
+        return None if base_fee_of_latest is None else quantity(base_fee_of_latest, PRICE_BITS)
+    if isinstance(history, RpcRefused) or history is None or (isinstance(history, dict) and named in (None, [])):
+        # neither is to be had: the one price that every chain has is the plainest
         return None
-    if not isinstance(fees, list):
-        raise RpcUnavailable("the node's fee history cannot be read")
-    # go-ethereum answers zeros where EIP-1559 is not active; a chain that charges nothing takes legacy prices too
-    return quantity(fees[-1], PRICE_BITS) or None
+    raise Unreadable("the node's base fee cannot be read")
 
 
-def _tip(answer: Any) -> int:
-    if isinstance(answer, RpcRefused):
-        return DEFAULT_TIP_WEI
-    return quantity(answer, PRICE_BITS)
+def _fees(base_fee: int | None, gas_price: Any, tip: Any) -> FeeQuote:
+    """What to pay, by the node's own word: chains differ ten thousandfold in it, so nothing is fixed here."""
+    if isinstance(gas_price, RpcRefused) and base_fee is not None and not isinstance(tip, RpcRefused):
+        recommended = quantity(tip, PRICE_BITS)
+        return FeeQuote(base_fee=base_fee, gas_price=base_fee + recommended, priority_fee=recommended)
+    price = quantity(gas_price, PRICE_BITS)
+    if isinstance(tip, RpcRefused):
+        # a node's gas price is its base fee and what it recommends on top
+        return FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=max(price - (base_fee or 0), 0))
+    return FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=quantity(tip, PRICE_BITS))
+
+
+def _block_gas_limit(latest: Any) -> int | None:
+    limit = latest.get("gasLimit") if isinstance(latest, dict) else None
+    try:
+        # some chains name none, or one that means nothing
+        return quantity(limit, COUNT_BITS) or None
+    except Unreadable:
+        return None

@@ -119,10 +119,41 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], SendOutcome], ...]] = (
     ),
 )
 
+# Refusals that neither time, funds nor other transactions change: the bytes themselves break a rule of the chain
+_FOR_GOOD: Final = _row(
+    r"intrinsic",
+    r"floor data gas",
+    r"exceeds.{0,10}block.?gas.?limit",
+    r"gas.?limit.?exceeded",
+    r"(exceeds|above).{0,20}max(imum)? transaction gas",
+    r"gas_limit.?cap",
+    r"gas.?limit.{0,20}(cap|too high)",
+    r"tip.{0,40}(above|higher|greater).{0,20}(fee|cap)",
+    r"max.?priority.?fee.?per.?gas.{0,20}(higher|greater|above|exceeds)",
+    r"chain.?id",
+    r"invalid sender",
+    r"eip-?155",
+    r"replay.protect",
+    r"invalid.{0,20}signature",
+    r"oversized data",
+    r"max_?tx_?size_?exceeded",
+    r"transaction.type.{0,10}not supported",
+    r"unsupported transaction type",
+    r"\brlp\b",
+    r"failed to decode",
+    r"int256overflow",
+    r"initcode",
+)
+
 # Longer answers are nobody's error message; regular expressions are not run over them
 _MAX_MESSAGE: Final = 2_000
 # EIP-1474 "limit exceeded", and what providers use for it
 _TRANSIENT_CODES: Final = frozenset({-32005, 429})
+
+
+def is_for_good(message: str) -> bool:
+    """Does a refusal say that no node will ever take these bytes?"""
+    return _FOR_GOOD.search(message[:_MAX_MESSAGE]) is not None
 
 
 def classify(code: int, message: str) -> SendOutcome:

@@ -74,8 +74,8 @@ class Plan:
     calls: Sequence[Call]
     watched: Sequence[Sequence[Pair]]
 
-    def params(self) -> list[Any]:
-        """The parameters of eth_simulateV1, on the pending state."""
+    def params(self, tag: str = "pending") -> list[Any]:
+        """The parameters of eth_simulateV1, on the state of `tag`."""
         blocks: list[dict[str, Any]] = [{"calls": [call_object(call)]} for call in self.prior]
         for call, pairs in zip(self.calls, self.watched, strict=True):
             reads = _reads(pairs)
@@ -86,7 +86,7 @@ class Plan:
             ]
         # an override lasts for the blocks after it too
         blocks[0]["stateOverrides"] = {format_data(READER): {"code": format_data(READER_CODE)}}
-        return [{"blockStateCalls": blocks, "traceTransfers": True, "validation": False}, "pending"]
+        return [{"blockStateCalls": blocks, "traceTransfers": True, "validation": False}, tag]
 
     def read(self, answer: Any) -> list[Ran]:
         """What each of the calls did; UnreadableError when the answer is not one to this plan."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from chains.errors import RpcRefused, RpcUnavailable
+from chains.gas import TRANSACTION_GAS
 from chains.reverts import clean, is_revert, reason_of
 from chains.send_errors import SendOutcome, classify
 
@@ -57,6 +58,17 @@ def recommended_gas(result: SimulationResult) -> int:
     if result.gas_limit is None:
         raise ValueError("no gas limit is known for a call that does not succeed")
     return result.gas_limit
+
+
+def padded(gas: int, data: bytes, margin_percent: int) -> int:
+    """Room above what a call takes, for what changes until the block; a plain transfer takes what it takes."""
+    return gas if gas == TRANSACTION_GAS and not data else gas * margin_percent // 100
+
+
+def cannot_fit(gas: int, most: int, method: str) -> SimulationResult:
+    """The call takes more gas than any transaction may be given."""
+    reason = f"it takes {gas} gas, above the {most} that a transaction may be given on this chain"
+    return cannot_start("GAS_ABOVE_MOST", reason, method)
 
 
 def reverted(reason: str, gas_used: int, method: str) -> SimulationResult:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from chains.rpc import ChainClient, SendOutcome, SendResult
+from chains.send_errors import is_for_good
 from intents.status import Status
 from vault.db import Database
 
@@ -106,6 +107,11 @@ def explain(result: SendResult) -> str | None:
     """What to tell the agent about bytes that no node has taken yet; None when one has."""
     if result.outcome in TAKEN:
         return None
+    if result.outcome is SendOutcome.REFUSED and is_for_good(result.message or ""):
+        return (
+            f"The node will never take the transaction as it is ({result.message}); it keeps its nonce until it is"
+            " given up."
+        )
     if result.outcome is SendOutcome.REFUSED:
         return f"The node refuses the transaction for now ({result.message}); it keeps its nonce and is retried."
     if result.outcome is SendOutcome.NONCE_TOO_LOW:

@@ -13,7 +13,7 @@ from chains.hexdata import format_data
 from chains.nonce_user import user_of_nonce
 from chains.nonces import SLACK, Counts, all_the_same, choose, is_believable, is_supported
 from chains.quantities import COUNT_BITS, quantity
-from chains.quote import Quote
+from chains.quote import Quote, pending_count
 from chains.rpc import ChainClient
 from intents import wallets
 from intents.wallets import Known
@@ -58,7 +58,7 @@ async def _ask(client: ChainClient, address: bytes) -> Counts | None:
                 ("eth_getTransactionCount", [account, "pending"]),
             ]
         )
-        return Counts(quantity(mined, COUNT_BITS), quantity(pending, COUNT_BITS))
+        return Counts(quantity(mined, COUNT_BITS), pending_count(pending, mined))
     except RpcError as error:
         log.info("an endpoint does not say an account's counts: %s", error)
         return None

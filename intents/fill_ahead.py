@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from chains.chain import Chain
+from chains.gas import TRANSACTION_GAS
 from chains.nonces import SLACK
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
+from chains.simulate import transfer_gas
 from intents import budget, wallets
 from intents.broadcast import record_sent
 from intents.give_up import fees_for, filler_for, sign_filler, to_outbid, within_ceiling
@@ -34,9 +36,10 @@ async def fill_ahead(context: Context, chain: Chain, client: ChainClient, addres
     if not due:
         return
     now = await quote(client, address)
+    gas_limit = await transfer_gas(client, address, otherwise=TRANSACTION_GAS)
     for row in due:
         try:
-            filler = await _settle(context, chain, address, now, row)
+            filler = await _settle(context, chain, address, now, gas_limit, row)
             if filler is not None:
                 # before anything below it is given out: it has to outbid the old bytes in every pool
                 await record_sent(context.database, filler[0], await client.send_raw(filler[1]))
@@ -46,7 +49,7 @@ async def fill_ahead(context: Context, chain: Chain, client: ChainClient, addres
 
 
 async def _settle(
-    context: Context, chain: Chain, address: bytes, now: Quote, row: dict[str, Any]
+    context: Context, chain: Chain, address: bytes, now: Quote, gas_limit: int, row: dict[str, Any]
 ) -> tuple[UUID, bytes] | None:
     """Commit the filler for one row; returns its attempt and bytes, None where none is needed."""
     async with context.database.begin() as connection:
@@ -61,7 +64,7 @@ async def _settle(
             # handed out to be sent by the agent: whatever is given out with this nonce next excludes it
             return None
         outbid = await to_outbid(connection, row)
-        filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote))
+        filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote), gas_limit)
         within_ceiling(chain, filler)
         attempt_id, signed = await sign_filler(context, connection, row, filler, address)
         await write(

@@ -22,6 +22,7 @@ from chains.chain import Chain
 from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
 from chains.nonces import Counts
 from chains.quote import quote
+from chains.simulate import transfer_gas
 from chains.transactions import Transaction, decode_signed, max_gas_cost, signing_digest
 from guardrails.approval import approve_filler
 from intents import models, read, view, wallets
@@ -40,8 +41,6 @@ from vault.errors import Problem, conflict, not_found
 from vault.networks.service import load_chain
 
 log = logging.getLogger(__name__)
-
-FILLER_GAS = 21_000
 
 # A filler is given this long to be mined before it may be outbid by another
 BUMP_AFTER_S = 30
@@ -89,7 +88,8 @@ async def give_up(
             f" {chain.name} has mined, so no filler there would be. An owner or admin of the organisation can"
             f" resynchronise the wallet (POST {path_of(chain, address)}/resync)."
         )
-    filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote))
+    gas_limit = await transfer_gas(client, address, otherwise=outbid.original.gas_limit)
+    filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote), gas_limit)
     within_ceiling(chain, filler)
     async with engine.queue.turn(chain.chain_id, address):
         async with context.database.begin() as connection:
@@ -189,13 +189,13 @@ def fees_for(outbid: GivenUp, market: FeeQuote) -> LegacyFees | DynamicFees:
     return choose_fees(FeeRequest(None, None, None), market)
 
 
-def filler_for(original: Transaction, address: bytes, fees: LegacyFees | DynamicFees) -> Transaction:
+def filler_for(original: Transaction, address: bytes, fees: LegacyFees | DynamicFees, gas_limit: int) -> Transaction:
     """The filler at `original`'s own nonce: from the wallet to itself, moving nothing."""
     return build(
         fees,
         chain_id=original.chain_id,
         nonce=original.nonce,
-        gas_limit=FILLER_GAS,
+        gas_limit=gas_limit,
         to=address,
         value=0,
         data=b"",

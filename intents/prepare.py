@@ -3,13 +3,16 @@
 No lock is held here and nothing is written (steps 3 to 5 of the way of a transaction, docs/transaction.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
+from chains.gas import TRANSACTION_GAS, gas_fault
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
-from chains.simulate import Call, SimulationResult, recommended_gas, simulate
+from chains.simulate import Behind, Call, SimulationResult, recommended_gas, simulate
+from chains.simulation_result import cannot_start
 from chains.transactions import Transaction
 from guardrails.decide import decide
 from guardrails.facts import Facts
@@ -25,8 +28,6 @@ from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import Problem, unprocessable
 from vault.secrets.signing_key import SigningKey, find_signing_key
-
-TRANSFER_GAS = 21_000
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,15 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     client = context.chains.for_chain(draft.chain)
     now = await believed(context, client, draft.chain, key.address, found.known, await quote(client, key.address))
     fees = choose_fees(draft.fees, now.fee_quote)
-    check(draft, limits, found.spent_wei, (draft.gas_limit or TRANSFER_GAS) * fee_cap(fees))
+    check(draft, limits, found.spent_wei, (draft.gas_limit or TRANSACTION_GAS) * fee_cap(fees))
 
-    simulation: SimulationResult | None = None
+    behind = behind_of(draft, found.prior, now)
+    simulation = misfit(draft, now)
     if simulate_always or found.simulation_required or draft.simulate_first:
-        before = prior.unknown_to_node(found.prior, now.pending_nonce)
-        simulation = await simulate(client, call_of(draft, key), before)
-    gas_limit = draft.gas_limit or await fill_gas(client, draft, key, simulation)
+        simulation = simulation or await simulate(client, call_of(draft, key), behind)
+    elif simulation is not None:
+        raise unprocessable(f"No node would ever take this transaction: {simulation.error}. Nothing was signed.")
+    gas_limit = draft.gas_limit or await fill_gas(client, draft, key, simulation, behind)
     # the gas ceiling could not be judged before the gas was known
     check(draft, limits, found.spent_wei, gas_limit * fee_cap(fees))
     return Prepared(
@@ -163,15 +166,37 @@ def call_of(draft: Draft, key: SigningKey) -> Call:
     )
 
 
-async def fill_gas(client: ChainClient, draft: Draft, key: SigningKey, simulation: SimulationResult | None) -> int:
+def behind_of(draft: Draft, before: Sequence[Prior], now: Quote) -> Behind:
+    """What to simulate the draft behind: our own transactions that the node's state lacks."""
+    return Behind(
+        pending=prior.unknown_to_node(before, now.pending_nonce),
+        unmined=prior.unknown_to_node(before, now.mined_nonce),
+        max_gas=draft.chain.max_tx_gas,
+        tag="pending" if now.knows_pending else "latest",
+    )
+
+
+def misfit(draft: Draft, now: Quote) -> SimulationResult | None:
+    """Why no node will ever take the draft's own gas limit, as a simulation would say it; None if one may."""
+    if draft.gas_limit is None:
+        return None
+    fault = gas_fault(draft.gas_limit, draft.data, draft.chain.max_tx_gas, now.block_gas_limit)
+    return None if fault is None else cannot_start(fault.code, fault.reason, "rules of the chain")
+
+
+async def fill_gas(
+    client: ChainClient, draft: Draft, key: SigningKey, simulation: SimulationResult | None, behind: Behind
+) -> int:
     """A gas limit for a draft that named none; 422 when nothing can be estimated because it would revert."""
     if simulation is None:
-        simulation = await simulate(client, call_of(replace(draft, gas_limit=None), key))
+        simulation = await simulate(
+            client, call_of(replace(draft, gas_limit=None), key), replace(behind, pending=(), unmined=())
+        )
         if simulation.status != "success":
             raise unprocessable(
                 "Gas could not be estimated: the transaction would fail"
                 f" ({simulation.revert_reason or simulation.error}). Give gas_limit to send it all the same."
             )
     if simulation.status != "success":
-        return TRANSFER_GAS
+        return TRANSACTION_GAS
     return recommended_gas(simulation)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -9,13 +10,23 @@ from uuid import uuid4
 from chains import simulate as chain
 from chains.addresses import format_address
 from chains.fees import choose_fees
+from chains.gas import TRANSACTION_GAS
 from chains.quote import quote
 from chains.units import format_units
 from intents import refuse
 from intents.counts import believed
 from intents.draft import Draft
-from intents.prepare import TRANSFER_GAS, Background, Denial, call_of, check, fee_cap, prepare, read_background
-from intents.prior import unknown_to_node
+from intents.prepare import (
+    Background,
+    Denial,
+    behind_of,
+    call_of,
+    check,
+    fee_cap,
+    misfit,
+    prepare,
+    read_background,
+)
 from intents.view import timestamp
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
@@ -50,17 +61,24 @@ async def simulate_bundle(
         for each in found
         for address in (each.grounds.key.address,)
     }
-    prior_calls = {
-        address: unknown_to_node(each.prior, quotes[address].pending_nonce)
-        for each in found
-        for address in (each.grounds.key.address,)
-    }
+    wallets = {each.grounds.key.address: each for each in found}
+    behind = [behind_of(drafts[0], each.prior, quotes[address]) for address, each in wallets.items()]
+    together = replace(
+        behind[0],
+        pending=[call for each in behind for call in each.pending],
+        unmined=[call for each in behind for call in each.unmined],
+        tag="pending" if all(each.tag == "pending" for each in behind) else "latest",
+    )
     calls = [call_of(draft, each.grounds.key) for draft, each in zip(drafts, found, strict=True)]
-    results = await chain.simulate_bundle(client, calls, [call for each in prior_calls.values() for call in each])
+    ran = await chain.simulate_bundle(client, calls, together)
+    results = [
+        misfit(draft, quotes[each.grounds.key.address]) or result
+        for draft, each, result in zip(drafts, found, ran, strict=True)
+    ]
     for draft, background, result in zip(drafts, found, results, strict=True):
         cap = fee_cap(choose_fees(draft.fees, quotes[background.grounds.key.address].fee_quote))
         succeeded = result.status == "success"
-        gas = draft.gas_limit or (chain.recommended_gas(result) if succeeded else TRANSFER_GAS)
+        gas = draft.gas_limit or (chain.recommended_gas(result) if succeeded else TRANSACTION_GAS)
         async with _denials_audited(context, caller, draft):
             check(draft, background.grounds.limits, background.spent_wei, gas_cost_wei=gas * cap)
     await _audit(context, caller, drafts, results)

@@ -24,7 +24,8 @@ WITHOUT_BASE = FeeQuote(base_fee=None, gas_price=130, priority_fee=10)
         (FeeRequest(max_priority_fee_per_gas=50), WITH_BASE, DynamicFees(250, 50)),
         (FeeRequest(max_fee_per_gas=50, max_priority_fee_per_gas=50), WITH_BASE, DynamicFees(50, 50)),
         (FeeRequest(gas_price=7, max_fee_per_gas=500), WITH_BASE, DynamicFees(500, 10)),
-        (FeeRequest(gas_price=7, max_priority_fee_per_gas=3), WITH_BASE, DynamicFees(203, 3)),
+        (FeeRequest(max_fee_per_gas=500), FeeQuote(0, 130, 10), DynamicFees(500, 10)),
+        (FeeRequest(), FeeQuote(0, 130, 10), DynamicFees(10, 10)),
     ],
 )
 def test_choice(request_: FeeRequest, quote: FeeQuote, fees: LegacyFees | DynamicFees) -> None:
@@ -45,6 +46,11 @@ def test_choice(request_: FeeRequest, quote: FeeQuote, fees: LegacyFees | Dynami
 def test_contradictions_are_refused(request_: FeeRequest, quote: FeeQuote, word: str) -> None:
     with pytest.raises(BadFees, match=word):
         choose_fees(request_, quote)
+
+
+def test_a_price_and_a_tip_alone_say_two_things() -> None:
+    with pytest.raises(BadFees, match="do not go together"):
+        FeeRequest(gas_price=7, max_priority_fee_per_gas=3)
 
 
 def test_the_price_does_not_follow_what_was_paid_last() -> None:

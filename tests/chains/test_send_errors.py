@@ -1,6 +1,6 @@
 import pytest
 
-from chains.send_errors import SendOutcome, classify
+from chains.send_errors import SendOutcome, classify, is_for_good
 
 KNOWN, LOW, NO, WHO_KNOWS = (
     SendOutcome.ALREADY_KNOWN,
@@ -87,3 +87,28 @@ def test_wording(code: int, message: str, outcome: SendOutcome) -> None:
 
 def test_a_very_long_message_is_not_searched_to_its_end() -> None:
     assert classify(-32000, "x" * 10_000 + "already known") is SendOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("message", "for_good"),
+    [
+        ("intrinsic gas too low: gas 20000, minimum needed 21000", True),
+        ("insufficient gas for floor data gas cost: gas 21000, minimum needed 22000", True),
+        ("exceeds block gas limit", True),
+        ("GasLimitExceeded, Gas limit: 1, gas limit of rejected tx: 2", True),
+        ("transaction gas limit too high (cap: 16777216, tx: 17806321)", True),
+        ("intrinsic gas too high -- tx.gas_limit > env.cfg.tx_gas_limit_cap", True),
+        ("invalid sender: invalid chain id for signer: have 1 want 31337", True),
+        ("oversized data: transaction size 140000, limit 131072", True),
+        ("transaction type not supported", True),
+        ("insufficient funds for gas * price + value", False),
+        ("replacement transaction underpriced", False),
+        ("max fee per gas less than block base fee", False),
+        ("txpool is full", False),
+        ("tx fee (2.10 ether) exceeds the configured cap (1.00 ether)", False),
+        ("nonce too high", False),
+    ],
+)
+def test_what_no_node_will_ever_take(message: str, for_good: bool) -> None:
+    assert is_for_good(message) is for_good
+    assert classify(-32000, message) is NO

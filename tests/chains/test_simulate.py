@@ -10,12 +10,12 @@ from eth_account import Account
 from eth_utils.crypto import keccak
 
 from anvil.accounts import ACCOUNTS
-from anvil.chain import BLOCK_GAS_LIMIT, CHAIN_ID
+from anvil.chain import BLOCK_GAS_LIMIT
 from anvil.rpc import call
 from chains.addresses import format_address, parse_address
 from chains.errors import RpcUnavailable, WrongChain
 from chains.rpc import ChainClient
-from chains.simulate import Call, SimulationResult, recommended_gas, simulate, simulate_bundle
+from chains.simulate import Behind, Call, SimulationResult, recommended_gas, simulate, simulate_bundle
 from chains.units import ETHER
 from tests.chains.conftest import Connect, Contracts
 from tests.chains.test_quantities import NO_QUANTITIES
@@ -30,6 +30,7 @@ from tests.support.faulty_rpc import (
     no_simulation,
     wrong_chain,
 )
+from tests.support.odd_node import when_block
 from tests.support.pace import patient
 
 OWNER = ACCOUNTS[4]
@@ -223,11 +224,13 @@ async def test_prior_transactions_go_first(client: ChainClient) -> None:
     poor, to = fresh(), fresh()
     spend = Call(poor, to, 4, b"")
     assert (await simulate(client, spend)).status == "error"
-    result = await simulate(client, spend, [Call(SENDER, poor, 10, b"", 21000), Call(poor, to, 5, b"", 21000)])
+    result = await simulate(
+        client, spend, Behind([Call(SENDER, poor, 10, b"", 21000), Call(poor, to, 5, b"", 21000)])
+    )
     assert result.status == "success"
     # what the prior ones move is not this one's doing
     assert changes(result) == {(poor, None): -4, (to, None): 4}
-    result = await simulate(client, spend, [Call(SENDER, poor, 10, b""), Call(poor, to, 7, b"")])
+    result = await simulate(client, spend, Behind([Call(SENDER, poor, 10, b""), Call(poor, to, 7, b"")]))
     assert result.status == "error"
     assert "behind 2 earlier transactions" in str(result.error)
 
@@ -310,29 +313,58 @@ async def test_another_chain_is_not_asked(faulty: FaultyRpc, faulty_client: Chai
     assert faulty.count("eth_simulateV1") == 0
 
 
-async def test_arbitrum_is_asked_for_its_own_estimate(faulty: FaultyRpc) -> None:
-    client = ChainClient(42161, [faulty.url])
-    faulty.faults |= wrong_chain(42161) | {"eth_estimateGas": Answer(hex(100_000))}
-    try:
-        result = await simulate(client, Call(SENDER, fresh(), 1, b""))
-        assert recommended_gas(result) == 130_000
-        faulty.faults["eth_estimateGas"] = Refuse(3, "execution reverted")
-        assert recommended_gas(await simulate(client, Call(SENDER, fresh(), 1, b""))) == 21000
-    finally:
-        await client.close()
-    assert CHAIN_ID != 42161
+async def test_the_nodes_own_estimate_counts_where_higher(faulty: FaultyRpc, faulty_client: ChainClient) -> None:
+    """Gas may pay for more than execution, which only the node knows: a share of L1, pubdata."""
+    faulty.faults["eth_estimateGas"] = Answer(hex(100_000))
+    assert recommended_gas(await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))) == 130_000
+    assert (
+        recommended_gas(await simulate(faulty_client, Call(SENDER, fresh(), 1, b""), Behind(max_gas=110_000)))
+        == 110_000
+    )
+    too_much = await simulate(faulty_client, Call(SENDER, fresh(), 1, b""), Behind(max_gas=99_999))
+    assert (too_much.status, too_much.error_code) == ("error", "GAS_ABOVE_MOST")
+    # it may fail for what runs before, which it does not know
+    faulty.faults["eth_estimateGas"] = Refuse(3, "execution reverted")
+    assert recommended_gas(await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))) == 21000
 
 
 @pytest.mark.parametrize("answer", NO_QUANTITIES)
-@pytest.mark.parametrize("chain_id", [42161, 324])
-async def test_an_unreadable_estimate_is_unavailable(faulty: FaultyRpc, chain_id: int, answer: object) -> None:
-    client = ChainClient(chain_id, [faulty.url])
-    faulty.faults |= wrong_chain(chain_id) | {"eth_estimateGas": Answer(answer)}
-    try:
-        with pytest.raises(RpcUnavailable):
-            await simulate(client, Call(SENDER, fresh(), 1, b""))
-    finally:
-        await client.close()
+async def test_an_unreadable_estimate_is_unavailable(
+    faulty: FaultyRpc, faulty_client: ChainClient, answer: object
+) -> None:
+    faulty.faults["eth_estimateGas"] = Answer(answer)
+    with pytest.raises(RpcUnavailable):
+        await simulate(faulty_client, Call(SENDER, fresh(), 1, b""))
+
+
+async def test_what_is_filled_in_stays_within_what_a_transaction_may_be_given(
+    client: ChainClient, token: bytes
+) -> None:
+    mint = Call(SENDER, token, 0, calldata("mint(address,uint256)", fresh(), 5))
+    used = (await simulate(client, mint)).gas_used
+    result = await simulate(client, mint, Behind(max_gas=used + 5_000))
+    assert (result.status, result.gas_limit) == ("success", used + 5_000)
+    result = await simulate(client, mint, Behind(max_gas=used - 1))
+    assert (result.status, result.error_code) == ("error", "GAS_ABOVE_MOST")
+
+
+@pytest.mark.parametrize("method", ["eth_simulateV1", "eth_call"])
+async def test_a_node_without_a_pending_state_is_asked_about_the_latest_block(
+    faulty: FaultyRpc, faulty_client: ChainClient, method: str
+) -> None:
+    if method == "eth_call":
+        faulty.faults |= no_simulation()
+    for each in (method, "eth_estimateGas"):
+        faulty.faults[each] = when_block("pending", Refuse(-32000, "pending block is not available"))
+    behind = Behind(pending=(), unmined=(Call(SENDER, fresh(), 1, b"", 21_000),))
+    result = await simulate(faulty_client, Call(SENDER, fresh(), 1, b""), behind)
+    assert (result.status, result.gas_limit) == ("success", 21_000)
+    params = [params for called, params in faulty.calls if called == method][-1]
+    assert params[-1] == "latest"
+    if method == "eth_simulateV1":
+        assert len(params[0]["blockStateCalls"]) == 1 + 3, "our own unmined transaction runs before"
+    else:
+        assert "1 earlier transactions" in result.method
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -349,7 +381,7 @@ async def test_a_simulation_spoilt_anywhere_is_read_or_unavailable(
 ) -> None:
     wanted = Call(SENDER, token, 0, calldata("transfer(address,uint256)", fresh(), 10))
     await simulate(faulty_client, wanted)
-    method, params = faulty.calls[-1]
+    method, params = [each for each in faulty.calls if each[0] == "eth_simulateV1"][-1]
     answer = call(anvil_url, method, *params)
     outcomes: Counter[str] = Counter()
     for *path, last in list(places(answer)):
@@ -372,7 +404,7 @@ async def test_unreadable_logs_are_unavailable(
 ) -> None:
     wanted = Call(SENDER, fresh(), 1, b"")
     await simulate(faulty_client, wanted)
-    method, params = faulty.calls[-1]
+    method, params = [each for each in faulty.calls if each[0] == "eth_simulateV1"][-1]
     answer = call(anvil_url, method, *params)
     answer[1]["calls"][0]["logs"] = logs
     faulty.faults[method] = Answer(answer)

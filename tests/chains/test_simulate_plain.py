@@ -5,7 +5,7 @@ from chains.addresses import parse_address
 from chains.errors import RpcRefused, RpcUnavailable
 from chains.refusals import lacks_method
 from chains.rpc import ChainClient
-from chains.simulate import Call, recommended_gas, simulate, simulate_bundle
+from chains.simulate import Behind, Call, recommended_gas, simulate, simulate_bundle
 from tests.chains.conftest import Contracts
 from tests.chains.test_quantities import NO_QUANTITIES
 from tests.chains.test_simulate import calldata, fresh
@@ -43,7 +43,7 @@ async def test_success_says_what_it_does_not_know(faulty_client: ChainClient) ->
     assert "balance changes unknown" in result.method
     assert recommended_gas(result) == 21000
     prior = [Call(SENDER, fresh(), 1, b"", 21000)] * 2
-    result = await simulate(faulty_client, Call(SENDER, fresh(), 1, b""), prior)
+    result = await simulate(faulty_client, Call(SENDER, fresh(), 1, b""), Behind(prior))
     assert "2 earlier transactions of this wallet not applied" in result.method
 
 

@@ -5,6 +5,7 @@
 
 A new oddity is one line in the table of the scene in which it shows; the tests go over every row of their table:
 
+    PRICED     a request for a signature meets it: what the signed transaction holds
     ASKED      a submission meets it: HTTP status, and words that the `detail` or `error_message` holds
     FOLLOWED   a transaction that was submitted meets it: what its receipt shows (None: left out)
 
@@ -27,16 +28,23 @@ RECEIPT: Final = "eth_getTransactionReceipt"
 COUNT: Final = "eth_getTransactionCount"
 HISTORY: Final = "eth_feeHistory"
 SIMULATE: Final = "eth_simulateV1"
+ESTIMATE: Final = "eth_estimateGas"
+LATEST: Final = "eth_getBlockByNumber"
+TIP: Final = "eth_maxPriorityFeePerGas"
+PRICE: Final = "eth_gasPrice"
+SEND: Final = "eth_sendRawTransaction"
+GWEI: Final = 10**9
 
 
 @dataclass(frozen=True)
 class Row:
-    """One odd way of answering, and what is right."""
+    """One odd way of answering, and what is right; `asked` are further fields of the request that meets it."""
 
     faults: Mapping[str, Fault]
     right: Any = None
     batches: Batches | None = None
-    words: tuple[str, ...] = field(default=())
+    words: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OddNode(FaultyRpc):
@@ -110,7 +118,20 @@ def as_a_whole(code: int, message: str) -> dict[str, Any]:
 ASKED: Final[dict[str, Row]] = {
     "sound": Row({}, right=201),
     "no eth_feeHistory": Row({HISTORY: Refuse(-32601, "the method eth_feeHistory does not exist")}, right=201),
-    "no tip suggested": Row({"eth_maxPriorityFeePerGas": Refuse(-32601, "method not found")}, right=201),
+    "no eth_feeHistory, vaguely": Row({HISTORY: Refuse(-32603, "Internal error")}, right=201),
+    "no eth_feeHistory, in words": Row({HISTORY: Refuse(-32000, "eth_feeHistory is not supported")}, right=201),
+    "no tip suggested": Row({TIP: Refuse(-32601, "method not found")}, right=201),
+    "no gas price": Row({PRICE: Refuse(-32601, "method not found")}, right=201),
+    "no pending state": Row(
+        on((COUNT, SIMULATE, ESTIMATE), when_block("pending", Refuse(-32000, "pending block is not available"))),
+        right=201,
+    ),
+    "no pending tag, no simulation": Row(
+        PLAIN | on((COUNT, "eth_call", ESTIMATE), when_block("pending", Refuse(-32602, "unknown block tag"))),
+        right=201,
+    ),
+    "never to be taken": Row({SEND: Refuse(-32000, "oversized data")}, right=201, words=("will never take",)),
+    "not taken now": Row({SEND: Refuse(-32000, "txpool is full")}, right=201, words=("for now", "txpool is full")),
     "no simulation": Row(PLAIN, right=201),
     "empty fee history": Row({HISTORY: Answer(None)}, right=201),
     "HTTP 502": Row({EVERY: Status(502)}, right=503, words=("endpoint 1 answered HTTP 502",)),
@@ -146,6 +167,51 @@ ASKED: Final[dict[str, Row]] = {
     ),
     "revert, of the estimate": Row(
         PLAIN | {"eth_estimateGas": Refuse(-32015, "VM execution error.", NO)}, right=422, words=("reverted, no",)
+    ),
+}
+
+
+def base_fee(wei: int) -> dict[str, Fault]:
+    """The chain's base fee, in history and blocks."""
+    return {HISTORY: Answer({"baseFeePerGas": [hex(wei)] * 2}), LATEST: with_fields(baseFeePerGas=hex(wei))}
+
+
+PRICED: Final[dict[str, Row]] = {
+    "a tip of 25 gwei": Row(
+        base_fee(7) | {TIP: Answer(hex(25 * GWEI))},
+        right={"max_priority_fee_per_gas": 25 * GWEI, "max_fee_per_gas": 14 + 25 * GWEI},
+    ),
+    "a tip of a thousandth of a gwei": Row(
+        base_fee(7) | {TIP: Answer(hex(GWEI // 1000))},
+        right={"max_priority_fee_per_gas": GWEI // 1000, "max_fee_per_gas": 14 + GWEI // 1000},
+    ),
+    "a tip that only the gas price tells": Row(
+        base_fee(7) | {TIP: LACKING, PRICE: Answer(hex(7 + 25 * GWEI))}, right={"max_priority_fee_per_gas": 25 * GWEI}
+    ),
+    "a tip above the caller's cap": Row(
+        base_fee(7) | {TIP: Answer(hex(25 * GWEI))},
+        right={"max_priority_fee_per_gas": GWEI, "max_fee_per_gas": GWEI},
+        asked={"max_fee_per_gas": str(GWEI)},
+    ),
+    "a base fee of zero": Row(
+        base_fee(0) | {TIP: Answer("0x5")}, right={"max_priority_fee_per_gas": 5, "max_fee_per_gas": 5}
+    ),
+    "a base fee of zero, with a cap": Row(
+        base_fee(0), right={"max_fee_per_gas": 9}, asked={"max_fee_per_gas": "9", "max_priority_fee_per_gas": "1"}
+    ),
+    "a base fee in blocks only": Row(
+        base_fee(7) | {HISTORY: LACKING, TIP: Answer("0x5")}, right={"max_fee_per_gas": 14 + 5}
+    ),
+    "no base fee at all": Row(
+        {HISTORY: LACKING, LATEST: without("baseFeePerGas"), PRICE: Answer("0x9")}, right={"gas_price": 9}
+    ),
+    "a transfer that takes 60,000 gas": Row({ESTIMATE: Answer(hex(60_000))}, right={"gas_limit": 78_000}),
+    "a transfer that takes 60,000 gas, plainly": Row(
+        PLAIN | {ESTIMATE: Answer(hex(60_000))}, right={"gas_limit": 78_000}
+    ),
+    "a call that takes 13,697,170 gas": Row({ESTIMATE: Answer(hex(13_697_170))}, right={"gas_limit": 2**24}),
+    "a call that takes 13,697,170 gas, plainly": Row(
+        PLAIN | {ESTIMATE: Answer(hex(13_697_170))}, right={"gas_limit": 2**24}
     ),
 }
 

@@ -8,7 +8,7 @@ from vault.auth.emails import normalise
 from vault.auth.keys import digest_of as token_digest
 from vault.auth.origin import Origin, at_address
 from vault.auth.password_rule import MAX_BYTES
-from vault.auth.passwords import hash_password, needs_rehash, verify_password
+from vault.auth.passwords import Match, hash_password, needs_rehash, verify_password
 from vault.auth.schemas import KnownDeviceReply, TokenReply
 from vault.auth.service import NOBODYS_ORG, log_in, note_failure
 from vault.columns import AnyRow
@@ -41,7 +41,8 @@ async def login(context: Context, email: str, password: str, origin: Origin) -> 
         if wait_s:
             raise await _turned_away(context, address, account if matched else None, origin, wait_s)
         stronger = None
-        if account is not None and matched and needs_rehash(account.password_hash):
+        is_as_typed = matched is Match.AS_TYPED
+        if account is not None and matched and (is_as_typed or needs_rehash(account.password_hash)):
             stronger = await hash_password(password, place)
         async with context.database.begin() as connection:
             current = await accounts.find_by_email(connection, address)

@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from vault.auth.origin import HERE, Place
+from vault.auth.password_form import prepared
 from vault.auth.turns import Turns
 from vault.errors import unavailable
 
@@ -24,6 +26,17 @@ MAX_WAITING_OF_A_PLACE = 64
 
 _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(max_workers=CONCURRENT_HASHES, thread_name_prefix="argon2")
+
+
+class Match(IntEnum):
+    """Whether a password is the stored one; true unless `NO`.
+
+    `AS_TYPED`: of an account from before passwords had one Unicode form; to be hashed anew.
+    """
+
+    NO = 0
+    YES = 1
+    AS_TYPED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +58,26 @@ _NOBODY = _hasher.hash("no account has this password")
 
 async def hash_password(password: str, place: Place = HERE) -> str:
     """The password's hash in PHC form; Problem 503 when too many wait."""
-    return await _in_turn(place, lambda: _hasher.hash(password))
+    return await _in_turn(place, lambda: _hasher.hash(prepared(password)))
 
 
-async def verify_password(stored: str | None, password: str, place: Place = HERE) -> bool:
-    """Whether the password is the stored one; the same work is done when nothing is stored (always False)."""
-    matched = await _in_turn(place, lambda: _verify(stored or _NOBODY, password))
-    return matched and stored is not None
+async def verify_password(stored: str | None, password: str, place: Place = HERE) -> Match:
+    """Whether the password is the stored one; the same work is done when nothing is stored (always `NO`)."""
+    matched = await _in_turn(place, lambda: _match(stored or _NOBODY, password))
+    return matched if stored is not None else Match.NO
 
 
 def needs_rehash(stored: str) -> bool:
     """Whether the hash was made with weaker parameters than today's."""
     return _hasher.check_needs_rehash(stored)
+
+
+def _match(stored: str, password: str) -> Match:
+    form = prepared(password)
+    if _verify(stored, form):
+        return Match.YES
+    # twice the work for an odd form, whether or not there is an account
+    return Match.AS_TYPED if form != password and _verify(stored, password) else Match.NO
 
 
 def _verify(stored: str, password: str) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth.keys import digest_of
 from vault.auth.models import MfaChallenge, RecoveryCode, SecondFactor
+from vault.auth.password_form import typed_code
 from vault.columns import AnyRow
 from vault.context import Context
 
@@ -64,7 +65,7 @@ def uri(secret: str, email: str) -> str:
 
 async def step_of(context: Context, factor: AnyRow, code: str) -> int | None:
     """The time step that a code is right for; None for a wrong one."""
-    digits = code.replace(" ", "").strip()
+    digits = typed_code(code)
     if not _SIX_DIGITS.fullmatch(digits):
         return None
     secret = await context.signer.open(PEOPLE, _bound_to(factor.user_id), factor.sealed)
@@ -89,7 +90,7 @@ async def confirm(connection: AsyncConnection, factor: AnyRow, step: int) -> lis
     await connection.execute(delete(RecoveryCode).where(RecoveryCode.user_id == factor.user_id))
     await connection.execute(
         insert(RecoveryCode),
-        [{"user_id": factor.user_id, "code_hash": digest_of(_plain(code))} for code in codes],
+        [{"user_id": factor.user_id, "code_hash": digest_of(typed_code(code))} for code in codes],
     )
     return codes
 
@@ -107,7 +108,7 @@ async def take(connection: AsyncConnection, user_id: UUID, code: str, step: int 
         return "totp" if (await connection.execute(statement)).one_or_none() is not None else None
     recovery = (
         update(RecoveryCode)
-        .where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == digest_of(_plain(code)))
+        .where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == digest_of(typed_code(code)))
         .where(RecoveryCode.used_at.is_(None))
         .values(used_at=func.now())
         .returning(RecoveryCode.user_id)
@@ -129,10 +130,6 @@ def _recovery_code() -> str:
     """80 random bits in base32, in groups of four."""
     text = base64.b32encode(secrets.token_bytes(10)).decode()
     return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
-
-
-def _plain(code: str) -> str:
-    return code.replace("-", "").replace(" ", "").strip().upper()
 
 
 def _bound_to(user_id: UUID) -> bytes:

@@ -3,11 +3,13 @@
 import asyncio
 import re
 import secrets
+import unicodedata
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select, text, update
 
 from tests.support.factories import audit_rows, make_user
@@ -89,6 +91,56 @@ async def test_a_users_token_says_what_the_contract_says(connect: Connect, datab
     row = (await audit_rows(database, person.org_id, "auth.success"))[0]
     assert row.details == {"method": "password", "jti": claims["jti"]}
     assert row.ip_address == "203.0.113.9"
+
+
+COMPOSED, DECOMPOSED = "Zwölf Böxkämpfer 7!", unicodedata.normalize("NFD", "Zwölf\u00a0Böxkämpfer\u30007!")
+
+
+@pytest.mark.parametrize(("first", "later"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+async def test_a_password_is_the_same_from_every_keyboard(
+    connect: Connect, database: Database, first: str, later: str
+) -> None:
+    email = an_address()
+    assert (await sign_up(connect, email, password=first)).status_code == 200
+    token = await mailed_token(connect, database, email)
+    assert (await connect().post("/v1/auth/verify-email", json={"token": token})).status_code == 200
+    for password, status in ((later, 200), (first, 200), (later.upper(), 401), (later.replace("m", "\uff4d"), 401)):
+        answer = await connect().post("/v1/auth/token", json={"email": email, "password": password})
+        assert answer.status_code == status, password
+    # and so it is where it is changed
+    session = (await connect().post("/v1/auth/token", json={"email": email, "password": later})).json()[
+        "access_token"
+    ]
+    body = {"current_password": later, "new_password": unicodedata.normalize("NFD", "Ganz-Ándere-8-Wörter")}
+    assert (await connect(session).post("/v1/auth/change-password", json=body)).status_code == 204
+    body = {"email": email, "password": "Ganz-Ándere-8-Wörter"}
+    assert (await connect().post("/v1/auth/token", json=body)).status_code == 200
+
+
+async def test_a_password_hashed_as_it_was_typed_still_opens_and_gets_its_form(
+    connect: Connect, database: Database
+) -> None:
+    person = await make_user(database, password_hash=PasswordHasher().hash(DECOMPOSED))
+
+    async def answer_to(password: str) -> int:
+        body = {"email": person.email, "password": password}
+        return (await connect().post("/v1/auth/token", json=body)).status_code
+
+    # only as it was typed then
+    assert await answer_to(COMPOSED) == 401
+    assert await answer_to(DECOMPOSED) == 200
+    assert await answer_to(COMPOSED) == 200
+    assert await answer_to(DECOMPOSED) == 200
+    async with database.begin() as connection:
+        stored = (await connection.execute(select(User.password_hash).where(User.id == person.id))).scalar_one()
+    assert PasswordHasher().verify(stored, COMPOSED)
+
+
+async def test_the_first_humans_password_has_one_form_too(connect: Connect, database: Database) -> None:
+    email = an_address()
+    assert await create_first_user(database, email, DECOMPOSED)
+    answer = await connect().post("/v1/auth/token", json={"email": email, "password": COMPOSED})
+    assert answer.status_code == 200
 
 
 async def test_the_answer_to_signup_does_not_tell_who_has_an_account(connect: Connect, database: Database) -> None:

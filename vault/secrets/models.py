@@ -68,6 +68,8 @@ class SecretVersion(Base):
     key_id: Mapped[UUID | None] = mapped_column(PgUUID(as_uuid=True))
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     exportable: Mapped[bool] = mapped_column(Boolean, default=False)
+    # a signing key that an agent brought: no wallet, and not shown as one, until a human who may has said so
+    unconfirmed: Mapped[bool] = mapped_column(Boolean, default=False, server_default=sql("false"))
     # encrypted by its owner before it reached us, under the key of this fingerprint (null: it was not)
     cmek_fingerprint: Mapped[str | None] = mapped_column(Text)
     # "metadata" is a reserved attribute of declarative classes; the column keeps the contract's name

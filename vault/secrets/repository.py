@@ -68,7 +68,8 @@ _NOTE_NEWEST = text(
     """
     UPDATE secrets SET newest = (
         SELECT jsonb_build_object('type', type, 'version', version, 'metadata', metadata, 'created_at', created_at,
-               'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', cmek_fingerprint IS NOT NULL)
+               'expires_at', expires_at, 'address', encode(address, 'hex'), 'cmek', cmek_fingerprint IS NOT NULL,
+               'unconfirmed', unconfirmed)
         FROM secret_versions v
         WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
         ORDER BY v.key_id IS NULL, v.version DESC LIMIT 1
@@ -81,6 +82,8 @@ _KEY_ADDRESSES = (
     select(_VERSIONS.c.address)
     .join(_SECRETS, _SECRETS.c.id == _VERSIONS.c.secret_id)
     .where(_VERSIONS.c.key_id.is_not(None), _VERSIONS.c.address.is_not(None), _VERSIONS.c.deleted_at.is_(None))
+    # what an agent brought is nobody's wallet
+    .where(~_VERSIONS.c.unconfirmed)
     .group_by(_VERSIONS.c.address)
     .order_by(func.max(_VERSIONS.c.created_at).desc())
 )
@@ -221,6 +224,13 @@ async def add_version(transaction: AsyncConnection, values: Mapping[str, Any]) -
     found = await transaction.execute(insert(_VERSIONS).values(**values).returning(*_VERSIONS.c))
     await note_newest(transaction, values["secret_id"])
     return found.mappings().one()
+
+
+async def confirm_key(transaction: AsyncConnection, secret_id: UUID, version: int) -> None:
+    """Make a wallet of a key that an agent brought; the caller holds the secret's row."""
+    mine = (_VERSIONS.c.secret_id == secret_id, _VERSIONS.c.version == version)
+    await transaction.execute(update(_VERSIONS).where(*mine).values(unconfirmed=False))
+    await note_newest(transaction, secret_id)
 
 
 async def charge_read(transaction: AsyncConnection, secret_id: UUID, version: int) -> bool:

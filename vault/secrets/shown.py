@@ -14,6 +14,10 @@ ENCRYPTED: Final = (
     "You encrypted this before it came here: it is not in the HSM and cannot sign transactions. To sign, use a vault"
     f" without a key of your own: {_INSTEAD}"
 )
+UNCONFIRMED: Final = (
+    "An agent brought this key. It signs nothing, and no address is shown for it, until an owner or admin says that"
+    " it may: PUT /v1/agents/{id}/signing-keys with this path and vault."
+)
 
 
 def listed_of(row: Row) -> dict[str, Any]:
@@ -27,6 +31,8 @@ def listed_of(row: Row) -> dict[str, Any]:
         "address": None if address is None else bytes.fromhex(address),
         "disabled_at": None,
         "cmek_fingerprint": "" if newest["cmek"] else None,
+        # rows from before say nothing of it
+        "unconfirmed": newest.get("unconfirmed", False),
     }
     return metadata_of(row["secret_id"], row["path"], version)
 
@@ -36,7 +42,7 @@ def created_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:
     shown = metadata_of(secret_id, path, row)
     if row.get("read_as") is not None:
         shown["metadata"]["read_as"] = row["read_as"]
-    if shown["metadata"].get("signing_key") is False and row["type"] == PRIVATE_KEY:
+    if row["type"] == PRIVATE_KEY and row["address"] is None:
         shown["metadata"]["notice"] = SEALED if row["cmek_fingerprint"] is None else ENCRYPTED
     return shown
 
@@ -44,16 +50,18 @@ def created_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:
 def metadata_of(secret_id: UUID, path: str, row: Row) -> dict[str, Any]:
     """The fields of SecretMetadataResponse; a signing key's metadata also says its address.
 
-    Of what has the type of a private key but is none, the metadata says `signing_key: false`, and no address that
-    somebody wrote there: people send funds to it.
+    Of what has the type of a private key but is none, or no wallet yet, it says `signing_key: false`, and no
+    address that somebody wrote there: people send funds to it.
     """
     metadata = dict(row["metadata"])
-    if row["address"] is not None:
-        metadata["address"] = format_address(bytes(row["address"]))
-        metadata.pop("signing_key", None)
-    elif row["type"] == PRIVATE_KEY:
+    if row["type"] == PRIVATE_KEY:
         metadata.pop("address", None)
         metadata["signing_key"] = False
+    if row["unconfirmed"]:
+        metadata["notice"] = UNCONFIRMED
+    elif row["address"] is not None:
+        metadata["address"] = format_address(bytes(row["address"]))
+        metadata.pop("signing_key", None)
     return {
         "id": str(secret_id),
         "path": path,

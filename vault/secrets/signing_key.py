@@ -23,7 +23,7 @@ _SELECT = text(
     """
     SELECT v.id, v.org_id, v.created_by, v.created_by_type,
            r.policy_id, r.secret_path_pattern, r.permissions, r.conditions, r.expires_at,
-           s.id AS secret_id, k.version, k.key_id, k.address, k.expires_at AS key_expires_at,
+           s.id AS secret_id, k.version, k.key_id, k.address, k.unconfirmed, k.expires_at AS key_expires_at,
            (SELECT secret_id FROM agent_signing_keys WHERE agent_id = :principal_id AND path = :path) AS bound_to,
            clock_timestamp() AS now
     FROM (
@@ -36,7 +36,7 @@ _SELECT = text(
     JOIN vaults v ON v.id = r.vault_id AND v.org_id = :org_id AND v.deleted_at IS NULL
     LEFT JOIN secrets s ON s.vault_id = v.id AND s.path = :path AND s.deleted_at IS NULL
     LEFT JOIN LATERAL (
-        SELECT version, key_id, address, expires_at FROM secret_versions
+        SELECT version, key_id, address, unconfirmed, expires_at FROM secret_versions
         WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
         ORDER BY key_id IS NULL, version DESC LIMIT 1
     ) k ON true
@@ -71,6 +71,7 @@ class _Candidate:
     version: int | None
     key_id: UUID | None
     address: bytes | None
+    is_unconfirmed: bool
     expires_at: datetime | None
     now: datetime
     bound_to: UUID | None
@@ -83,8 +84,8 @@ async def find_signing_key(transaction: AsyncConnection | AsyncSession, caller: 
     Before it is bound it is the key in the first vault where the caller may read that path and something is there;
     vaults come in the order of the agent's `vault_ids`, else oldest first. Needs a live read policy (or having
     created the vault) although the agent can never read the key itself. Raises 400 for a bad path or a secret
-    that is no HSM key, 403 when no policy covers the path anywhere, 404 when one does but no key is there, 409 when
-    one lies in another vault than the bound one alone, 410 when it has expired.
+    that is no HSM key, 403 when no policy covers the path anywhere or an agent brought the key, 404 when one does
+    but no key is there, 409 when one lies in another vault than the bound one alone, 410 when it has expired.
     """
     check_path(path, field="signing_key_path")
     found = await transaction.execute(
@@ -131,6 +132,11 @@ def _usable(candidate: _Candidate, path: str) -> SigningKey:
         raise gone(f"The signing key at {path} has expired")
     if candidate.key_id is None or candidate.address is None or candidate.secret_id is None:
         raise bad_request(f"The secret at {path} is not a signing key; store it with type private_key")
+    if candidate.is_unconfirmed:
+        raise forbidden(
+            f"The key at {path} was brought by an agent. It signs once an owner or admin has said that it may:"
+            " PUT /v1/agents/{id}/signing-keys with this path and vault."
+        )
     is_bound = candidate.bound_to == candidate.secret_id
     return SigningKey(candidate.key_id, bytes(candidate.address), candidate.vault.id, candidate.secret_id, is_bound)
 
@@ -155,6 +161,7 @@ def _candidates(caller: Caller, rows: Sequence[Mapping[Any, Any]]) -> list[_Cand
             version=row["version"],
             key_id=row["key_id"],
             address=row["address"],
+            is_unconfirmed=bool(row["unconfirmed"]),
             expires_at=row["key_expires_at"],
             now=row["now"],
             bound_to=row["bound_to"],

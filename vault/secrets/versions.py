@@ -70,7 +70,7 @@ async def _disable(
     if row["secret_deleted_at"] is not None or row["deleted_at"] is not None:
         raise absent.deleted(path, version)
     reach.spare(caller, await repository.key_addresses(transaction, vault_id, path), f"at {path}")
-    if row["key_id"] is not None and row["disabled_at"] is None:
+    if row["key_id"] is not None and row["disabled_at"] is None and not row["unconfirmed"]:
         reach.require_cleared([bytes(row["address"])], cleared)
     if await repository.disable(transaction, row["secret_id"], version, caller.id):
         await write_for(

@@ -113,6 +113,8 @@ async def generate_key(
             expires_at=body.expires_at,
             key_id=key.key_id,
             address=key.address,
+            # nobody knows a key that was born here, but where something lay before, a human says what it is now
+            unconfirmed=caller.is_agent and place.version > 1,
         )
     return SecretCreatedResponse(**created_of(place.secret_id, path, row))
 
@@ -168,6 +170,8 @@ async def store(
     # before the key is imported: the HSM's part is not undone by a rollback
     await _keep_signing_key(transaction, place, key, cleared)
     content = await _protect(signer, place, wanted, key)
+    # whoever brings a key knows it: an agent's own must not become an address that people fund
+    content["unconfirmed"] = caller.is_agent and key is not None
     row = await _write_version(
         transaction,
         caller,
@@ -195,7 +199,7 @@ async def _keep_signing_key(
         return
     if key is None:
         raise conflict(f"There is a signing key at {place.path}; delete it first to store something else there")
-    if address_of(public_key_of_private(key)) != bytes(there["address"]):
+    if not there["unconfirmed"] and address_of(public_key_of_private(key)) != bytes(there["address"]):
         require_cleared([bytes(there["address"])], cleared)
 
 
@@ -250,6 +254,14 @@ async def _write_version(
         path=place.path,
         version=place.version,
         type=row["type"],
-        **({} if row["address"] is None else {"address": format_address(bytes(row["address"]))}),
+        **_audited_key(row),
     )
     return row
+
+
+def _audited_key(row: Row) -> dict[str, Any]:
+    if row["address"] is None:
+        return {}
+    if row["unconfirmed"]:
+        return {"unconfirmed": True}
+    return {"address": format_address(bytes(row["address"]))}

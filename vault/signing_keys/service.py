@@ -36,6 +36,8 @@ _ADDRESS = (
         _VERSIONS.c.secret_id == _TABLE.c.secret_id,
         _VERSIONS.c.disabled_at.is_(None),
         _VERSIONS.c.deleted_at.is_(None),
+        _VERSIONS.c.key_id.is_not(None),
+        ~_VERSIONS.c.unconfirmed,
         _VAULTS.c.deleted_at.is_(None),
     )
     .order_by(_VERSIONS.c.version.desc())
@@ -58,18 +60,24 @@ async def bind_first(connection: AsyncConnection, caller: Caller, path: str, key
 async def bind(
     connection: AsyncConnection, caller: Caller, agent_id: UUID, request: BindSigningKeyRequest
 ) -> SigningKeyReply:
-    """Bind it by a human's word, whatever it was bound to; 404 without such an agent, vault or key."""
+    """Bind it by a human's word, whatever it was bound to; 404 without such an agent, vault or key.
+
+    A key that an agent brought becomes a wallet by it.
+    """
     path, vault_id = request.signing_key_path, request.vault_id
     check_path(path, field="signing_key_path")
     # waits for a signature of this agent that is under way: what it is bound to changes before it or after it
     if await agents.find(connection, caller.org_id, agent_id, lock=True) is None:
         raise not_found("No such agent")
     (await load_access_again(connection, caller, vault_id)).require_manager()
+    await secrets.lock(connection, vault_id, path)
     there = await secrets.current(connection, vault_id, path)
     if there is None or there["version"] is None or there["secret_deleted_at"] is not None:
         raise not_found(f"There is no signing key at {path} in this vault")
     if there["key_id"] is None:
         raise bad_request(f"The secret at {path} is not a signing key", signing_key_path="not a signing key")
+    if there["unconfirmed"]:
+        await secrets.confirm_key(connection, there["secret_id"], there["version"])
     values: dict[str, Any] = {"vault_id": vault_id, "secret_id": there["secret_id"], "bound_by": caller.id}
     found = await connection.execute(select(_TABLE.c.vault_id).where(*_is(agent_id, path)))
     before = found.scalar_one_or_none()

@@ -148,8 +148,8 @@ async def test_the_cost_does_not_grow_with_the_organisation(tenant: Tenant) -> N
         )
         lines = "\n".join(plan.scalars())
     assert "Seq Scan" not in lines
-    # the versions of a path are not sorted to find the one that counts
-    assert lines.count("Sort") == 2, lines
+    # the versions of a path are not sorted to find the one that counts; the vaults may be, or come from an index
+    assert lines.count("Sort") in (0, 2), lines
     for index in ("principal_id_vault_id", "vaults_created_by", "secrets_vault_id_path", "secret_versions_current"):
         assert index in lines
 

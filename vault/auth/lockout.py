@@ -153,11 +153,11 @@ async def passed(connection: AsyncConnection, *subjects: Subject) -> None:
             await _take_back(connection, subject)
 
 
-def locked(wait_s: int, said: str = "Too many failed attempts") -> Problem:
+def locked(wait_s: int, said: str = "Too many failed attempts;") -> Problem:
     """The answer to a try that is not let in for so many seconds."""
     return Problem(
         429,
-        f"{said}; try again in {wait_s} second{'s' if wait_s > 1 else ''}",
+        f"{said} try again in {wait_s} second{'s' if wait_s > 1 else ''}",
         headers={"Retry-After": str(wait_s)},
     )
 

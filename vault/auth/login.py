@@ -17,8 +17,8 @@ from vault.errors import Problem, bad_request, unauthorized
 from vault.limits.hit import hit
 
 CLOSED = (
-    "Too many failed log-ins at this account. If your password was right, a mail with a link is on its way: open it"
-    " and this device is let in. Otherwise"
+    "Too many failed log-ins at this account. If your password was right, a mail with a link is on its way that lets"
+    " this device in; otherwise"
 )
 
 

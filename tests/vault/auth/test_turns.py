@@ -42,3 +42,22 @@ def test_when_all_is_full_the_longest_line_gives_way() -> None:
     turns, away = filled((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1"), (A, "a4"), (KNOWN, "k1"), most=3)
     assert away == ["a3", "a4"]
     assert drained(turns) == ["k1", "a1", "b1", "a2"]
+
+
+def test_a_newcomer_goes_before_a_crowd_that_comes_again_and_again() -> None:
+    crowd = [Place(f"crowd {number}") for number in range(5)]
+    turns, _ = filled(*((place, place.name) for place in crowd))
+    for _ in range(3):
+        turns.add(Place(item := turns.next() or ""), item)
+    turns.add(A, "a1")
+    # two of the crowd have had no turn yet either, and came first
+    assert drained(turns)[:3] == ["crowd 3", "crowd 4", "a1"]
+
+
+def test_when_all_is_full_a_newcomer_takes_the_place_of_who_had_his_turn_last() -> None:
+    turns, _ = filled((A, "a1"), (B, "b1"), most=2)
+    assert drained(turns) == ["a1", "b1"]
+    assert [turns.add(place, name) for place, name in ((A, "a2"), (B, "b2"))] == [None, None]
+    assert turns.add(C, "c1") == "b2"
+    assert turns.add(B, "b3") == "b3"
+    assert drained(turns) == ["c1", "a2"]

@@ -100,8 +100,9 @@ async def decide(context: Context, caller: Caller, typed: str, answer: Literal["
     """
     if caller.credential == "api_key":
         raise forbidden("Sign in with your account for this; an API key is not enough")
-    subjects = lockout.code_guesses(caller.ip_address), lockout.code_guesses_of(caller.id)
-    async with lockout.counted(context.database, *subjects), context.database.begin() as connection:
+    # by the person alone, who has proved to be one: what others at this address guess is not his doing
+    guesses = lockout.code_guesses_of(caller.id)
+    async with lockout.counted(context.database, guesses), context.database.begin() as connection:
         code = device_codes.normalise_code(typed)
         found = await device_codes.find(connection, code)
         if found is None or not found.is_live:
@@ -113,7 +114,7 @@ async def decide(context: Context, caller: Caller, typed: str, answer: Literal["
             raise forbidden("This code was asked for another account")
         verb = "approve" if answer == "approved" else "deny"
         await write_for(connection, caller, f"device.{verb}", "user", caller.id, client_id=decided.client_id)
-        await lockout.passed(connection, *subjects)
+        await lockout.passed(connection, guesses)
 
 
 def _error(found: AnyRow | None) -> Literal["authorization_pending", "slow_down", "expired_token", "access_denied"]:

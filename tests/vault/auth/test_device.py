@@ -165,6 +165,11 @@ async def test_codes_cannot_be_guessed(connect: Connect, database: Database) -> 
     await wind(database, lockout.code_guesses_of(person.id), -50)
     body = {"user_code": begun["user_code"]}
     assert (await me.post("/v1/auth/device/approve", json=body)).status_code == 429
+    # what others guess at an address keeps nobody from deciding there
+    neighbour = await signed_in(connect, await make_person(database))
+    neighbour = connect(neighbour.headers["authorization"].removeprefix("Bearer "), peer=peer)
+    assert (await neighbour.post("/v1/auth/device/approve", json=body)).status_code == 200
+    begun = await begin(http)
     # looking at a code that exists, again and again, is no guessing
     patient = connect(peer=a_peer())
     for _ in range(25):

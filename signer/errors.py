@@ -64,6 +64,12 @@ class RotatedJustNow(SignerError):  # noqa: N818 - as above
     code = "rotated_just_now"
 
 
+class TokenTooLarge(SignerError):  # noqa: N818 - as above
+    """A token that says more than verifiers take."""
+
+    code = "token_too_large"
+
+
 class ProtocolError(SignerError):
     """A frame or request that is not of the protocol."""
 
@@ -74,6 +80,6 @@ BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
     for kind in (
         *(SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
-        *(DigestStands, RotatedJustNow, ProtocolError, SignerError),
+        *(DigestStands, RotatedJustNow, TokenTooLarge, ProtocolError, SignerError),
     )
 }

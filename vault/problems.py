@@ -15,7 +15,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError, RpcRefused
-from signer.errors import ApprovalRefused, InvalidKey, KeyNotFound, SealBroken, SignerError, SignerUnavailable
+from signer.errors import (
+    ApprovalRefused,
+    InvalidKey,
+    KeyNotFound,
+    SealBroken,
+    SignerError,
+    SignerUnavailable,
+    TokenTooLarge,
+)
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
 from vault.wording import wording
@@ -120,6 +128,8 @@ async def _answer_signer(request: Request, error: Exception) -> Response:
         return render(conflict("The signer refused this approval; nothing was signed"))
     if isinstance(error, SealBroken):
         return render(conflict("A stored value was altered or moved and does not open"))
+    if isinstance(error, TokenTooLarge):
+        return render(unprocessable("There are too many scopes and vaults for a token: narrow them, or use the key"))
     log_unexpected(error, request.url.path)
     return render(Problem(500, "An unexpected error occurred"))
 

@@ -7,10 +7,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signer.client import JwtKey, SignerClient
-from signer.errors import ProtocolError, RotatedJustNow
+from signer.errors import ProtocolError, RotatedJustNow, TokenTooLarge
 from signer.token_order import LONGEST_LIFETIME_S, TokenOrder
 from tests.support.hsm import Hsm
 from tests.support.tokens import some_order
+from vault.auth.tokens import MAX_TOKEN_CHARS
 
 
 def verified(token: str, keys: list[JwtKey]) -> dict[str, Any]:
@@ -64,12 +65,21 @@ async def test_a_persons_token_can_end_with_a_key(signer: SignerClient) -> None:
         {"version": 2**31},
         {"key_id": uuid4()},
         {"intents_api_enabled": 1},
-        {"scopes": ("x" * 20_000,)},
     ],
 )
 async def test_what_no_token_is_made_for(signer: SignerClient, change: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         await signer.issue_token(some_order(**change))
+
+
+async def test_a_token_is_never_longer_than_verifiers_take(signer: SignerClient) -> None:
+    fits = await signer.issue_token(some_order(scopes=(), vault_ids=tuple(uuid4() for _ in range(300))))
+    assert len(fits.token) <= MAX_TOKEN_CHARS
+    longest = await signer.issue_token(some_order(scopes=("x" * 11_500,), vault_ids=()))
+    assert MAX_TOKEN_CHARS - 1_000 < len(longest.token) <= MAX_TOKEN_CHARS
+    for more in ({"vault_ids": tuple(uuid4() for _ in range(350))}, {"scopes": ("x" * 12_000,)}):
+        with pytest.raises(TokenTooLarge):
+            await signer.issue_token(some_order(**more))
 
 
 async def test_nobody_hands_over_claims(signer: SignerClient) -> None:

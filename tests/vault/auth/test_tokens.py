@@ -256,6 +256,19 @@ async def test_a_personal_key_that_ended_takes_its_tokens_with_it(
     assert (await connect().post("/v1/auth/api-key-token", json={"api_key": person.key})).status_code == 401
 
 
+async def test_an_agent_with_more_vaults_than_a_token_holds_is_told_so(connect: Connect, database: Database) -> None:
+    person = await make_user(database)
+    some, many = [
+        await make_agent(database, person.org_id, vault_ids=[uuid4() for _ in range(count)]) for count in (250, 1000)
+    ]
+    assert (await connect(await agent_token(connect, some)).get("/v1/agents/me")).status_code == 200
+    answer = await connect().post("/v1/auth/agent-token", json={"api_key": many.key})
+    assert answer.status_code == 422
+    assert "too many" in answer.json()["detail"]
+    # the key itself says nothing and counts
+    assert (await connect(many.key).get("/v1/agents/me")).status_code == 200
+
+
 async def test_made_up_tokens_do_not_count(connect: Connect, database: Database, signer: SignerClient) -> None:
     person = await make_user(database)
     real = await user_token(connect, person)

@@ -41,8 +41,8 @@ class Secret(Base):
 class SecretVersion(Base):
     """One value of a secret: `sealed` by the signer, or a signing key `key_id` that lives behind the HSM, or both.
 
-    The current version of a path is its newest enabled signing key where it has one, else its newest enabled value:
-    what was stored while a key was out of reach does not stand in its way when it comes back.
+    The current version of a path is its newest enabled signing key where it has one (no unconfirmed one), else the
+    newest enabled version: what was stored while a key was out of reach does not stand in its way when it comes back.
 
     `exportable` is true for a key that is also sealed because its owner asked for it. `access_count` rises only
     while `max_access_count` (null: unlimited) is set. Deleting a secret marks all its versions of that time.
@@ -55,7 +55,7 @@ class SecretVersion(Base):
         Index(
             "ix_secret_versions_current",
             "secret_id",
-            sql("(key_id IS NULL)"),
+            sql("(key_id IS NULL OR unconfirmed)"),
             sql("version DESC"),
             postgresql_where=sql("disabled_at IS NULL AND deleted_at IS NULL"),
         ),

@@ -27,7 +27,7 @@ _NEWEST = (
     select(*(column for column in _VERSIONS.c if column.name != "secret_id"))
     .where(_ENABLED)
     # served by an index of just this order
-    .order_by(_VERSIONS.c.key_id.is_(None), _VERSIONS.c.version.desc())
+    .order_by(text("(key_id IS NULL OR unconfirmed)"), _VERSIONS.c.version.desc())
     .limit(1)
     .lateral("newest")
 )
@@ -72,7 +72,7 @@ _NOTE_NEWEST = text(
                'unconfirmed', unconfirmed)
         FROM secret_versions v
         WHERE v.secret_id = secrets.id AND v.disabled_at IS NULL AND v.deleted_at IS NULL
-        ORDER BY v.key_id IS NULL, v.version DESC LIMIT 1
+        ORDER BY (v.key_id IS NULL OR v.unconfirmed), v.version DESC LIMIT 1
     )
     WHERE id = :secret_id
     """
@@ -92,7 +92,7 @@ _KEY_ADDRESSES = (
 async def current(transaction: AsyncConnection, vault_id: UUID, path: str) -> Row | None:
     """The secret at a path with its current version (whose columns are null when no version is enabled).
 
-    That is the newest enabled signing key, else the newest enabled value.
+    That is the newest enabled signing key that is a wallet, else the newest enabled version.
     """
     query = _CURRENT.where(_SECRETS.c.vault_id == vault_id, _SECRETS.c.path == path)
     return (await transaction.execute(query)).mappings().one_or_none()

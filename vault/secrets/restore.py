@@ -131,7 +131,7 @@ async def _require(
 
 async def _require_no_other_key(transaction: AsyncConnection, vault_id: UUID, path: str) -> None:
     current = await repository.current(transaction, vault_id, path)
-    if current is not None and current["key_id"] is not None:
+    if current is not None and current["key_id"] is not None and not current["unconfirmed"]:
         raise conflict(
             f"Another signing key lies at {path} by now; send the path at which this one is to lie as `path`,"
             " or disable the other one first"

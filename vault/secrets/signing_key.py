@@ -38,7 +38,7 @@ _SELECT = text(
     LEFT JOIN LATERAL (
         SELECT version, key_id, address, unconfirmed, expires_at FROM secret_versions
         WHERE secret_id = s.id AND disabled_at IS NULL AND deleted_at IS NULL
-        ORDER BY key_id IS NULL, version DESC LIMIT 1
+        ORDER BY (key_id IS NULL OR unconfirmed), version DESC LIMIT 1
     ) k ON true
     ORDER BY v.created_at, v.id
     """

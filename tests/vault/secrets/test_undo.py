@@ -218,6 +218,24 @@ async def test_another_key_over_it_is_taken_away_again(tenant: Tenant) -> None:
     assert await signer_of(tenant, agent) == second
 
 
+async def test_a_key_that_an_agent_puts_at_the_path_of_a_deleted_one_does_not_keep_it_out(tenant: Tenant) -> None:
+    vault_id, agent, squatter = await tenant.vault(), await tenant.agent(), await tenant.agent()
+    await tenant.grant(vault_id, agent)
+    await tenant.grant(vault_id, squatter, permissions=("read", "write"))
+    address = (await generate(tenant, vault_id)).lower()
+    http, url, bot = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}", tenant.as_(squatter)
+    await delete(http, url)
+    mine = {"type": "private_key", "value": "1a" * 32}
+    await ok(bot.put(f"{url}/secrets/{PATH}", json=mine))
+    assert await signer_of(tenant, agent) == 403
+    await ok(http.post(f"{url}/secret-restore/{PATH}"))
+    assert await signer_of(tenant, agent) == address
+    (listed,) = (await http.get(f"{url}/secrets")).json()["secrets"]
+    assert listed["metadata"]["address"].lower() == address
+    # and from here on it stays so
+    assert (await bot.put(f"{url}/secrets/{PATH}", json=mine)).status_code == 403
+
+
 @pytest.mark.parametrize("exportable", [False, True])
 async def test_where_another_key_came_meanwhile_both_sign_from_paths_of_their_own(
     tenant: Tenant, exportable: bool

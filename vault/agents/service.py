@@ -27,6 +27,7 @@ from vault.agents.schemas import (
 from vault.agents.spent import spent_today_wei
 from vault.audit.write import write_for
 from vault.auth import keys
+from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import Problem, bad_request, conflict, not_found
@@ -207,6 +208,8 @@ async def _locked(connection: AsyncConnection, caller: Caller, agent_id: UUID) -
     row = await repository.find(connection, caller.org_id, agent_id, lock=True)
     if row is None:
         raise _unknown()
+    # a signature may have held the row: what ended the caller's rights meanwhile counts
+    await still_admin(connection, caller)
     return row
 
 

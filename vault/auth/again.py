@@ -6,9 +6,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth import repository
 from vault.auth.caller import Caller
+from vault.auth.dependencies import org_admin
 from vault.auth.scopes import path_scopes
 from vault.errors import unauthorized
 from vault.security.blocked import refusal
+
+
+async def still_admin(transaction: AsyncConnection, caller: Caller) -> None:
+    """Raise 401 or 403 unless the caller is still an owner or admin of the organisation."""
+    await org_admin(await still(transaction, caller))
 
 
 async def still(transaction: AsyncConnection, caller: Caller) -> Caller:

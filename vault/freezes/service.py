@@ -8,7 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.agents.models import Agent
 from vault.audit.write import write_for
+from vault.auth.again import still
 from vault.auth.caller import Caller
+from vault.auth.dependencies import org_admin, platform_admin
 from vault.columns import AnyRow
 from vault.errors import not_found
 from vault.freezes import gate
@@ -30,6 +32,7 @@ async def freeze(
 ) -> FreezeReply:
     """No signature from this transaction's commit on; what is frozen already stays as it was said first."""
     await gate.close(connection)
+    await _require_still(connection, caller, scope)
     found = await _find(connection, target_id)
     if found is None:
         values = {"target_id": target_id, "scope": scope, "frozen_by": caller.id, "reason": reason}
@@ -48,6 +51,12 @@ async def unfreeze(
         details = {"reason": reason, "was_frozen_by": f"user:{lifted.frozen_by}", "was_frozen_for": lifted.reason}
         await write_for(connection, caller, f"{scope}.unfreeze", scope, target_id, **details)
     return shown(None)
+
+
+async def _require_still(connection: AsyncConnection, caller: Caller, scope: Scope) -> None:
+    """401 or 403 when the caller's rights were ended while this waited for signatures."""
+    now = await still(connection, caller)
+    await (platform_admin if scope == "instance" else org_admin)(now)
 
 
 async def state(connection: AsyncConnection, target_id: UUID) -> FreezeReply:

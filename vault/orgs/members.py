@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write, write_for
+from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import conflict, forbidden, not_found
@@ -73,6 +74,7 @@ def shown(row: AnyRow, role: Role | None = None) -> OrgMemberResponse:
 async def _locked(connection: AsyncConnection, caller: Caller, user_id: UUID, wants: Role | None = None) -> AnyRow:
     """The member to change, with the organisation locked: what is decided now stays true until the end."""
     await repository.lock(connection, caller.org_id)
+    await still_admin(connection, caller)
     # the caller may have been demoted while waiting for the lock
     own_role = await repository.role_of(connection, caller.org_id, caller.id)
     if own_role not in ("owner", "admin"):

@@ -10,6 +10,7 @@ from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write_for
+from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import conflict, not_found
@@ -34,6 +35,7 @@ async def listed(connection: AsyncConnection, caller: Caller, page: Page) -> lis
 async def create(connection: AsyncConnection, caller: Caller, request: CreateIpRuleRequest) -> IpRuleResponse:
     """Add a rule; Problem 409 when it would keep its author out, or there are too many."""
     await orgs.lock(connection, caller.org_id)
+    await still_admin(connection, caller)
     count = select(func.count()).select_from(_TABLE).where(_TABLE.c.org_id == caller.org_id)
     if (await connection.execute(count)).scalar_one() >= MAX_RULES:
         raise conflict(f"An organisation has at most {MAX_RULES} rules; delete one first")
@@ -56,6 +58,7 @@ async def create(connection: AsyncConnection, caller: Caller, request: CreateIpR
 async def remove(connection: AsyncConnection, caller: Caller, rule_id: UUID) -> None:
     """Delete a rule; Problem 409 when what is left would keep the caller out."""
     await orgs.lock(connection, caller.org_id)
+    await still_admin(connection, caller)
     await gate.close(connection)
     statement = delete(_TABLE).where(_TABLE.c.id == rule_id, _TABLE.c.org_id == caller.org_id)
     row = (await connection.execute(statement.returning(*_TABLE.c))).one_or_none()

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chains.addresses import format_address
 from vault.agents import repository as agents
 from vault.audit.write import write_for
+from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
 from vault.errors import bad_request, not_found
-from vault.policies.access import load_access_again
+from vault.policies.access import load_access
 from vault.schemas import Page
 from vault.secrets import repository as secrets
 from vault.secrets.models import Secret, SecretVersion
@@ -69,7 +70,8 @@ async def bind(
     # waits for a signature of this agent that is under way: what it is bound to changes before it or after it
     if await agents.find(connection, caller.org_id, agent_id, lock=True) is None:
         raise not_found("No such agent")
-    (await load_access_again(connection, caller, vault_id)).require_manager()
+    await still_admin(connection, caller)
+    (await load_access(connection, caller, vault_id)).require_manager()
     await secrets.lock(connection, vault_id, path)
     there = await secrets.current(connection, vault_id, path)
     if there is None or there["version"] is None or there["secret_deleted_at"] is not None:

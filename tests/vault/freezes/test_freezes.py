@@ -170,3 +170,14 @@ async def waiting(tenant: Tenant, query: str) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(f"nobody waits: {query}")
+
+
+async def test_who_lost_the_right_while_waiting_freezes_nothing(tenant: Tenant, context: Context) -> None:
+    agent, admin = await tenant.agent(), await tenant.member("admin")
+    async with context.database.begin() as signing:
+        await require_open(signing, agent.org_id, agent.id, binding=True)
+        asked = asyncio.create_task(tenant.as_(admin).post(f"/v1/agents/{agent.id}/freeze", json={"reason": WHY}))
+        await waiting(tenant, "LOCK TABLE freezes%")
+        await tenant.change("UPDATE memberships SET role = 'member' WHERE user_id = :id", id=admin.id)
+    assert (await asked).status_code == 403
+    assert await tenant.rows("SELECT 1 FROM freezes WHERE target_id = :id", id=agent.id) == []

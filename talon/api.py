@@ -11,7 +11,7 @@ import uvicorn
 
 from talon.app import create_app
 from talon.config import ProcessConfig
-from talon.door import Door
+from talon.door import Door, quieten
 from talon.doors import Doorkeeper, rooms
 from talon.logging import configure
 from vault.auth.client_address import parse_networks
@@ -33,6 +33,7 @@ def main() -> None:
     configure(config.log_level)
     if config.metrics_directory is not None:
         share(Path(config.metrics_directory), arguments.name)
+    quieten()
     recent = Recent()
     keeper = Doorkeeper(
         rooms(config.max_connections, config.max_connections_per_address, raise_descriptors()),

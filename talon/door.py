@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -9,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from talon.doors import BODY_GRACE_S, BODY_PACE, HEAD_S, STUCK_S, Doorkeeper
 from vault.body_limit import MAX_DISCARDED_BYTES
 
+# a line for each connection would let anybody fill the log: the keeper counts them
+_A_LINE_EACH = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
 MAX_HEAD_BYTES = 64 * 1024
 # with what chunks cost; what is more than that is no body but an attack
 MAX_MESSAGE_BYTES = 2 * MAX_DISCARDED_BYTES
@@ -49,6 +52,7 @@ class Door(HttpToolsProtocol):
         too_long = MAX_HEAD_BYTES if self._head_since is not None else MAX_MESSAGE_BYTES
         if self._bytes > too_long and (self._head_since is not None or self._body_since is not None):
             self.hang_up("too_large")
+            self._keeper.note("too_large")
 
     def on_headers_complete(self) -> None:
         """The head is there; ValueError, which becomes a 400, for more requests in advance than anybody needs."""
@@ -81,6 +85,11 @@ class Door(HttpToolsProtocol):
         self._stuck_since = None
         super().resume_writing()
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._keeper.note("not_http")
+        super().send_400_response(msg)
+
     def overdue(self, now: float) -> str | None:
         """Why the connection must go now."""
         if self._stuck_since is None and self.transport.is_closing():
@@ -111,6 +120,11 @@ class Door(HttpToolsProtocol):
 
     def _is_idle(self) -> bool:
         return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+
+
+def quieten() -> None:
+    """Have uvicorn say nothing of single connections."""
+    logging.getLogger("uvicorn.error").addFilter(lambda line: not line.getMessage().startswith(_A_LINE_EACH))
 
 
 def _answer(status: bytes, detail: str) -> bytes:

@@ -130,6 +130,11 @@ class Doorkeeper:
             if not self._of_group[entry.group]:
                 del self._of_group[entry.group]
 
+    def note(self, reason: str) -> None:
+        """A connection is closed for a reason of its own."""
+        self._closed[reason] += 1
+        self._tell()
+
     def sweep(self) -> None:
         """Close what is overdue."""
         now = self.clock()
@@ -148,14 +153,12 @@ class Doorkeeper:
         return True
 
     def _close(self, guest: Guest, reason: str) -> None:
-        self._closed[reason] += 1
         self.left(guest)
         guest.hang_up(reason)
-        self._tell()
+        self.note(reason)
 
     def _refuse(self) -> bool:
-        self._closed["no_room"] += 1
-        self._tell()
+        self.note("no_room")
         return False
 
     def _tell(self) -> None:

@@ -269,6 +269,18 @@ async def test_heads_without_end_and_requests_in_advance_are_bounded(flood: byte
         assert answered <= door.MAX_PIPELINED + 1
 
 
+async def test_what_is_no_http_is_one_line_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    door.quieten()
+    with structlog.testing.capture_logs() as lines:
+        async with serving(rooms(100, 100, 10_000)) as connect:
+            for _ in range(20):
+                reader, writer = await connect()
+                writer.write(b"\x16\x03\x01\x00\xa5 hello\r\n\r\n")
+                assert (await ended(reader)).startswith(b"HTTP/1.1 400")
+    assert [(line["event"], line["not_http"]) for line in lines] == [("connections closed by us", 1)]
+    assert not [record for record in caplog.records if record.name == "uvicorn.error" and record.levelname != "INFO"]
+
+
 async def test_in_a_crowd_of_silent_ones_whoever_asks_is_answered() -> None:
     async with serving(Rooms(64, 16, 32, 48)) as connect:
         silent = [await connect() for _ in range(200)]

@@ -40,6 +40,7 @@ def test_lists_and_chains_are_taken_apart() -> None:
         ("TALON_WORKERS", "0"),
         ("TALON_SIGNERS", "2.5"),
         ("TALON_LOG_LEVEL", "loud"),
+        ("TALON_UNDO_DAYS", "29"),
     ],
 )
 def test_a_senseless_value_is_refused_by_name(name: str, value: str) -> None:

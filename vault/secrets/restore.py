@@ -144,12 +144,12 @@ async def _restore_to(
     """Bring a signing key back at a path where nothing lies."""
     if not undoer.manages and not undoer.caller.is_platform_admin:
         (await load_access(transaction, undoer.caller, vault_id)).require(to, "write")
-    there = await repository.current(transaction, vault_id, to)
-    if there is not None and there["secret_deleted_at"] is None:
-        raise conflict(f"There is a secret at {to} already; choose another path")
     if await repository.hold_vault(transaction, vault_id) is None:
         raise not_found("Vault not found")
     secret_id, version = await repository.next_version(transaction, vault_id, to)
+    # looked at under the path's lock; the rollback undoes the version number taken
+    if await repository.newest(transaction, secret_id) is not None or secret_id == row["secret_id"]:
+        raise conflict(f"There is a secret at {to} already; choose another path")
     sealed = row["sealed"]
     if sealed is not None:
         # bound to its old place; only an exportable key is sealed too

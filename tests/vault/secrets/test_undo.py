@@ -1,6 +1,7 @@
 """Every way of putting a signing key out of reach is undone, by those who may and for as long as they may."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,8 +9,12 @@ import pytest
 
 from tests.support.factories import Person, Robot, audit_rows, make_user
 from tests.support.vault_api import Tenant
+from tests.support.vault_app import client, make_app
+from vault.context import Context
 from vault.errors import Problem
+from vault.secrets.router import router as secrets
 from vault.secrets.signing_key import find_signing_key
+from vault.vaults.router import router as vaults
 
 PATH = "keys/base-signer"
 NOTE = {"type": "note", "value": "squatter"}
@@ -259,6 +264,33 @@ async def test_where_another_key_came_meanwhile_both_sign_from_paths_of_their_ow
     read = await http.get(f"{url}/secrets/keys/old")
     assert (read.status_code, read.json().get("value")) == ((200, "18" * 32) if exportable else (403, None))
     assert (await http.post(f"{url}/secret-restore/{PATH}")).status_code == 409
+
+
+async def test_what_was_deleted_twice_is_restored_twice(tenant: Tenant) -> None:
+    vault_id, agent = await tenant.vault(), await tenant.agent()
+    await tenant.grant(vault_id, agent)
+    address = (await generate(tenant, vault_id)).lower()
+    http, url = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}"
+    await delete_and_put(http, url)
+    await delete(http, url)
+    await ok(http.post(f"{url}/secret-restore/{PATH}"))
+    assert (await http.get(f"{url}/secrets/{PATH}")).json()["value"] == "squatter"
+    await ok(http.post(f"{url}/secret-restore/{PATH}"))
+    assert await signer_of(tenant, agent) == address
+    assert (await http.post(f"{url}/secret-restore/{PATH}")).status_code == 409
+
+
+async def test_the_operator_may_give_people_longer(tenant: Tenant, context: Context) -> None:
+    longer = replace(context, options=replace(context.options, undo_days=60))
+    patient = make_app(longer, (secrets, vaults))
+    vault_id = await tenant.vault()
+    await generate(tenant, vault_id)
+    http, url, way = tenant.as_(tenant.owner), f"/v1/vaults/{vault_id}", WAYS["vault"]
+    await way.out(http, url)
+    await age(tenant, vault_id, way)
+    assert (await way.undo(http, url)).status_code == 403
+    async with client(patient, tenant.owner.key) as elsewhere:
+        assert (await way.undo(elsewhere, url)).status_code == 200
 
 
 async def test_a_restored_vault_whose_name_was_taken(tenant: Tenant) -> None:

@@ -26,10 +26,9 @@ async def delete_secret(
             there = await repository.lock(transaction, vault_id, path)
             # once more: a policy may have been taken back while this waited for another writer
             (await load_access_again(transaction, caller, vault_id)).require(path, "write")
-            if there is None:
+            # as for everything else: what is deleted is not there to be deleted
+            if there is None or there["deleted_at"] is not None:
                 raise absent.missing(path)
-            if there["deleted_at"] is not None:
-                raise absent.deleted(path)
             keys = await repository.key_addresses(transaction, vault_id, path)
             reach.spare(caller, keys, f"at {path}")
             reach.require_cleared(keys, cleared)

@@ -13,7 +13,7 @@ async def test_delete_then_revive(tenant: Tenant) -> None:
     gone = await http.delete(url)
     assert (gone.status_code, gone.content) == (204, b"")
     assert (await http.get(url)).status_code == 410
-    assert (await http.delete(url)).status_code == 410
+    assert (await http.delete(url)).status_code == 404
     assert (await http.get(f"/v1/vaults/{vault_id}/secrets")).json()["secrets"] == []
     assert len(await tenant.audit("secret.delete", made["id"])) == 1
 

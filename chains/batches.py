@@ -36,6 +36,10 @@ async def ask_all(endpoint: Endpoint, session: aiohttp.ClientSession, requests: 
         try:
             # one to see whether it is taken, then the others
             found |= await _ask_part(endpoint, session, parts[0])
+            first = found[parts[0][0]["id"]] if size == 1 < known else None
+            if isinstance(first, RpcRefused) and about(first) in (About.ENDPOINT, About.UNCLEAR):
+                # it was not the list: the others would be refused alike, one by one
+                raise endpoint.says(first)
             found |= await _ask_parts(endpoint, session, parts[1:])
         except _TooManyError:
             continue

@@ -245,10 +245,11 @@ class Endpoint:
 
     def hide(self, refused: RpcRefused) -> RpcRefused:
         """The refusal without any part of this endpoint's address that may be a key."""
-        message = refused.message
+        message, data = refused.message, refused.data
         for secret in self._secrets:
             message = message.replace(secret, "***")
-        return refused if message == refused.message else RpcRefused(refused.code, message, refused.data)
+            data = data and data.replace(secret, "***")
+        return RpcRefused(refused.code, message, data)
 
     def _tell(self, kind: str, what: str) -> None:
         """One line in the log, once per kind and not once a call."""

@@ -46,7 +46,7 @@ async def quote(client: ChainClient, address: bytes) -> Quote:
         balance=quantity(balance, AMOUNT_BITS),
         fee_quote=_fees(_next_base_fee(history, latest), gas_price, tip),
         block_gas_limit=_block_gas_limit(latest),
-        knows_pending=not isinstance(pending, RpcRefused),
+        knows_pending=not _is_unknown(pending),
     )
 
 
@@ -55,7 +55,11 @@ def pending_count(pending: Any, mined: Any) -> int:
 
     RpcError where neither can be had.
     """
-    return quantity(mined if isinstance(pending, RpcRefused) else pending, COUNT_BITS)
+    return quantity(mined if _is_unknown(pending) else pending, COUNT_BITS)
+
+
+def _is_unknown(answer: Any) -> bool:
+    return answer is None or isinstance(answer, RpcRefused)
 
 
 def _next_base_fee(history: Any, latest: Any) -> int | None:

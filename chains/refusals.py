@@ -105,5 +105,5 @@ def _refusal(error: Mapping[str, Any]) -> RpcRefused:
     return RpcRefused(
         code if isinstance(code, int) and not isinstance(code, bool) else 0,
         _ADDRESS.sub("(address)", words),
-        data if isinstance(data, str) else None,
+        _ADDRESS.sub("(address)", data) if isinstance(data, str) else None,
     )

@@ -116,7 +116,8 @@ def explain(result: SendResult) -> str | None:
         return f"The node refuses the transaction for now ({result.message}); it keeps its nonce and is retried."
     if result.outcome is SendOutcome.NONCE_TOO_LOW:
         return "The node says the nonce is used already; waiting for the chain to show by which transaction."
-    return "No node has confirmed the transaction yet; it is sent again until the chain answers."
+    said = f" ({result.message})" if result.message and result is not NOT_SENT else ""
+    return f"No node has confirmed the transaction yet{said}; it is sent again until the chain answers."
 
 
 async def record(database: Database, transaction_id: UUID, attempt_id: UUID, result: SendResult) -> None:

@@ -168,10 +168,11 @@ def call_of(draft: Draft, key: SigningKey) -> Call:
 
 def behind_of(draft: Draft, before: Sequence[Prior], now: Quote) -> Behind:
     """What to simulate the draft behind: our own transactions that the node's state lacks."""
+    bounds = [each for each in (draft.chain.max_tx_gas, now.block_gas_limit) if each is not None]
     return Behind(
         pending=prior.unknown_to_node(before, now.pending_nonce),
         unmined=prior.unknown_to_node(before, now.mined_nonce),
-        max_gas=draft.chain.max_tx_gas,
+        max_gas=min(bounds, default=None),
         tag="pending" if now.knows_pending else "latest",
     )
 

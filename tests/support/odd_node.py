@@ -130,6 +130,10 @@ ASKED: Final[dict[str, Row]] = {
         PLAIN | on((COUNT, "eth_call", ESTIMATE), when_block("pending", Refuse(-32602, "unknown block tag"))),
         right=201,
     ),
+    "null for what is pending": Row({COUNT: when_block("pending", Answer(None))}, right=201),
+    "sending fails, vaguely": Row(
+        {SEND: Refuse(-32603, "Internal error")}, right=201, words=("endpoint 1 says: Internal error (-32603)",)
+    ),
     "never to be taken": Row({SEND: Refuse(-32000, "oversized data")}, right=201, words=("will never take",)),
     "not taken now": Row({SEND: Refuse(-32000, "txpool is full")}, right=201, words=("for now", "txpool is full")),
     "no simulation": Row(PLAIN, right=201),

@@ -124,14 +124,14 @@ async def test_create_disable_enable_remove(admin: Tenant) -> None:
 
 async def test_limits_are_shown_when_asked_for(admin: Tenant) -> None:
     http = admin.as_(admin.owner)
-    made = await make(admin, max_gas_cost_eth="0.25", confirmations=3)
+    made = await make(admin, max_gas_cost_eth="0.25", confirmations=3, max_tx_gas=2**24)
     assert "confirmations" not in made
     url = f"/v1/admin/chains/{made['id']}?include=limits"
     shown = (await http.put(url, json={"max_gas_cost_eth": "0.000000000000000001"})).json()
     assert (shown["max_gas_cost_eth"], shown["confirmations"]) == ("0.000000000000000001", 3)
     async with admin.database.begin() as connection:
         chain = await resolve_chain(connection, made["name"])
-    assert (chain.max_gas_cost_wei, chain.confirmations) == (1, 3)
+    assert (chain.max_gas_cost_wei, chain.confirmations, chain.max_tx_gas) == (1, 3, 2**24)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,7 @@ async def test_limits_are_shown_when_asked_for(admin: Tenant) -> None:
      {"rpc_url": "ftp://x.example"}, {"rpc_url": "x"}, {"ws_url": "https://x.example"},
      {"explorer_url": "javascript:1"},
      {"max_gas_cost_eth": "-1"}, {"max_gas_cost_eth": "1e3"}, {"max_gas_cost_eth": 1}, {"confirmations": 0},
+     {"max_tx_gas": 20_999}, {"max_tx_gas": "many"},
      {"is_enabled": "yes"}, {"unknown": 1}],
 )  # fmt: skip
 async def test_bad_chains(admin: Tenant, changes: dict[str, Any]) -> None:

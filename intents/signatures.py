@@ -13,7 +13,7 @@ from vault.audit.compare import Comparison
 from vault.audit.schemas import DisplacedResponse, UnaccountedResponse
 from vault.db import Database
 
-MAX_COMPARED: Final = 20_000
+MAX_COMPARED: Final = 5_000
 MAX_LISTED: Final = 100
 # A redemption is there before the transaction that it is for: no lock, statement or idle connection lives this long
 SETTLED_AFTER_S: Final = 30

@@ -208,3 +208,50 @@ async def test_a_nonce_that_was_rolled_back_goes_on(world: World, database: psyc
         ).fetchone()
 
     assert await until(standing) == (2 * ETHER, "rolled_back", True)
+
+
+async def place(database: psycopg.AsyncConnection, wallet: Wallet) -> list[tuple[Any, ...]]:
+    """What the signer's record says of every signature for a wallet, in order."""
+    rows = await database.execute(
+        "SELECT nonce, kind, reason FROM signer.redemptions WHERE address = %s ORDER BY sequence",
+        (bytes.fromhex(wallet.address[2:]),),
+    )
+    return await rows.fetchall()
+
+
+async def forget(database: psycopg.AsyncConnection, wallet: Wallet) -> None:
+    """The tracker believes that nothing was signed yet, as a fault of ours might have it believe."""
+    await database.execute(
+        "UPDATE wallets SET next_nonce = 0 WHERE address = %s", (bytes.fromhex(wallet.address[2:]),)
+    )
+
+
+async def test_a_nonce_given_out_twice_is_signed_once(world: World, database: psycopg.AsyncConnection) -> None:
+    wallet = await world.wallet(wei=0)
+    agent = await world.agent()
+    first = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+    assert first.status_code == 201, first.text
+    await forget(database, wallet)
+    for answer in (
+        await agent.submit(wallet, address(), "0", gas_limit=21_000),
+        await agent.sign(wallet, address(), "0", gas_limit=21_000),
+    ):
+        assert answer.status_code == 409, answer.text
+        assert "nonce 0" in answer.json()["detail"]
+    assert await place(database, wallet) == [(0, "submit", None)]
+
+
+async def test_a_chain_that_was_reset_gives_its_nonces_back(world: World, database: psycopg.AsyncConnection) -> None:
+    wallet = await world.wallet(wei=0)
+    agent = await world.agent()
+    first = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+    assert first.status_code == 201, first.text
+    await database.execute(
+        "UPDATE transactions SET chain_reset_at = now() WHERE id = %s", (UUID(first.json()["id"]),)
+    )
+    await forget(database, wallet)
+    await world.chain.fund(wallet.address)
+    answer = await agent.submit(wallet, address(), "1")
+    assert answer.status_code == 201, answer.text
+    await agent.mined(answer.json()["id"])
+    assert await place(database, wallet) == [(0, "submit", None), (0, "submit", "chain_reset")]

@@ -49,8 +49,8 @@ class Door(HttpToolsProtocol):
             self._wait_for_head()
         self._bytes += len(data)
         super().data_received(data)
-        too_long = MAX_HEAD_BYTES if self._head_since is not None else MAX_MESSAGE_BYTES
-        if self._bytes > too_long and (self._head_since is not None or self._body_since is not None):
+        # what is no body is a head, if only of the request after the one that is served
+        if self._bytes > (MAX_HEAD_BYTES if self._body_since is None else MAX_MESSAGE_BYTES):
             self.hang_up("too_large")
             self._keeper.note("too_large")
 

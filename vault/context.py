@@ -1,5 +1,6 @@
 """What a request may reach: the database, the signer, the chains. Built once in `talon.app`."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,6 +64,11 @@ class Context:
         return open_counters(
             self.database, overrides=options.rate_limits, redis_url=options.redis_url, processes=options.processes
         )
+
+    @cached_property
+    def strangers_mails(self) -> asyncio.Semaphore:
+        """Two at a time: they wait for each other in the database, and would take its connections from everybody."""
+        return asyncio.Semaphore(2)
 
     @cached_property
     def rotations(self) -> Tasks:

@@ -138,6 +138,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     message = await receive()
+    if scope["path"] == "/slow":
+        await asyncio.sleep(PATIENCE_S)
     body = b"x" * 20_000_000 if scope["path"] == "/large" else str(len(message.get("body", b""))).encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -259,7 +261,12 @@ async def test_who_does_not_read_his_answer_is_hung_up_on(quick: None) -> None:
 
 @pytest.mark.parametrize(
     "flood",
-    [b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 50_000, b"GET /" + b"x" * 200_000, b"GET / HTTP/1.1\r\n\r\n" * 2_000],
+    [
+        b"GET /slow HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" + b"A: b\r\n" * 50_000,
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 50_000,
+        b"GET /" + b"x" * 200_000,
+        b"GET / HTTP/1.1\r\n\r\n" * 2_000,
+    ],
 )
 async def test_heads_without_end_and_requests_in_advance_are_bounded(flood: bytes) -> None:
     async with serving(rooms(100, 100, 10_000)) as connect:

@@ -89,7 +89,7 @@ async def _turned_away(
     """The answer to whoever is not let in; who was right gets a mail besides, and neither answer nor work tells."""
     token = secrets.token_urlsafe(32)
     mail = mails.know_device(context.options.public_url.rstrip("/"), token)
-    async with context.database.begin() as connection:
+    async with context.strangers_mails, context.database.begin() as connection:
         current = await accounts.find_by_email(connection, address)
         is_bearable = await outbox.may_post(connection, to=address, subject=mail.subject)
         is_right = current is not None and _is_same(matched, current)

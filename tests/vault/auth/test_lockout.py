@@ -38,9 +38,9 @@ def of(email: str, peer: str) -> lockout.Subject:
     return lockout.account(email, at_address(peer))
 
 
-async def fill_ceiling(database: Database, email: str) -> None:
-    """As many failures as an hour bears, from places that the account does not know."""
-    for _ in range(lockout.FREE_OF_STRANGERS):
+async def fill_ceiling(database: Database, email: str, left: int = 0) -> None:
+    """As many failures as an hour bears, from places that the account does not know; all but `left`."""
+    for _ in range(lockout.FREE_OF_STRANGERS - left):
         async with lockout.counted(database, lockout.strangers(email)) as wait_s:
             assert wait_s == 0
 
@@ -150,19 +150,22 @@ async def test_over_the_ceiling_nothing_tells_right_from_wrong_from_nobody(
     connect: Connect, context: Context, database: Database
 ) -> None:
     person, nobody = await make_person(database), an_email()
-    told, took = set(), {}
-    for email, password in ((person.email, PASSWORD), (person.email, "wrong"), (nobody, PASSWORD)):
-        await fill_ceiling(database, email) if not took or email == nobody else None
-        times = []
-        for _ in range(5):
+    for email in (person.email, nobody):
+        await fill_ceiling(database, email)
+    tries = ((person.email, PASSWORD), (person.email, "wrong"), (nobody, PASSWORD))
+    told, took = set(), {each: list[float]() for each in tries}
+    # in turn, so that a slow moment of the machine meets them all
+    for _ in range(7):
+        for email, password in tries:
             http = connect(peer=a_peer())
             started = time.perf_counter()
             answer = await log_in(http, email, password)
-            times.append(time.perf_counter() - started)
+            took[(email, password)].append(time.perf_counter() - started)
             told.add((answer.status_code, answer.json()["detail"].rpartition("again in")[0]))
-        took[(email, password)] = median(times)
     assert len(told) == 1
-    assert max(took.values()) < 2 * min(took.values()) + 0.003, took
+    medians = [median(each) for each in took.values()]
+    # a log-in that skipped Argon2 would be off by far more
+    assert max(medians) < 3 * min(medians) + 0.01, medians
     # five an hour are bearable; and only for the right one
     assert len(await mails_to(context, person.email)) == 5
     assert await mails_to(context, nobody) == []
@@ -314,9 +317,9 @@ async def test_of_fifty_wrong_passwords_at_once_few_are_looked_at(
 
 async def test_of_guesses_from_everywhere_at_once_a_hundred_are_told(apps: list[Any], database: Database) -> None:
     person = await make_person(database)
-    answers = await at_once(apps, person, [a_peer() for _ in range(lockout.FREE_OF_STRANGERS + 20)])
-    statuses = [answer.status_code for answer in answers]
-    assert (statuses.count(401), statuses.count(429)) == (lockout.FREE_OF_STRANGERS, 20)
+    await fill_ceiling(database, person.email, left=12)
+    answers = await at_once(apps, person, [a_peer() for _ in range(24)])
+    assert sorted(answer.status_code for answer in answers) == [401] * 12 + [429] * 12
 
 
 async def test_many_right_passwords_at_once_leave_nothing_behind(connect: Connect, database: Database) -> None:

@@ -27,3 +27,5 @@ class Chain:
     max_gas_cost_wei: int
     confirmations: int
     max_tx_gas: int | None = None
+    # of the chain's first block, once an endpoint has named it: another one under the same id is another chain
+    genesis_hash: bytes | None = None

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from chains.errors import BadHex, RpcError, RpcRefused, RpcUnavailable, WrongChain
+from chains.errors import BadHex, RpcError, RpcRefused, RpcUnavailable, WrongChain, WrongGenesis
+from chains.genesis import has_begun_with
 from chains.health import Health
 from chains.quantities import COUNT_BITS, parse_quantity
 from chains.refusals import About, about, refusal_in
@@ -81,6 +82,7 @@ class Endpoint:
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 3.0))
         self._verified_until = 0.0
+        self._genesis_hash: bytes | None = None
         self._verifying = asyncio.Lock()
         # how often it failed, and the error that says how it did the last time
         self._failures = 0
@@ -100,11 +102,17 @@ class Endpoint:
         self._batch_size, self._batch_until = size, time.monotonic() + REMEMBER_S
         self._tell("batches", f"takes no more than {size} calls at once")
 
+    def expect(self, genesis_hash: bytes | None) -> None:
+        """Take no other chain than the one that began with this block; None while it is not known."""
+        if genesis_hash != self._genesis_hash:
+            self._genesis_hash = genesis_hash
+            self._verified_until = 0.0
+
     async def exchange(self, session: aiohttp.ClientSession, payload: Any) -> Any:
         """POST a JSON-RPC payload; returns the decoded answer.
 
-        Raises WrongChain, before anything else is sent, when eth_chainId is not ours; TransportFailed for no
-        connection, a timeout, an HTTP error or something that is not JSON.
+        Raises WrongChain, before anything else is sent, when eth_chainId or the first block is not ours;
+        TransportFailed for no connection, a timeout, an HTTP error or something that is not JSON.
         """
         if time.monotonic() >= self._verified_until:
             await self._verify_together(session)
@@ -152,7 +160,18 @@ class Endpoint:
         if chain_id != self._chain_id:
             message = f"{self.label} serves chain {chain_id} instead of {self._chain_id}; nothing was sent to it"
             raise self._remember(lambda: WrongChain(message))
+        expected = self._genesis_hash
+        if expected is not None and not await has_begun_with(self, session, expected):
+            began = f"{self.label} serves a chain {chain_id} that began with another block than 0x{expected.hex()}"
+            raise self._remember(
+                lambda: WrongGenesis(f"{began}: it was reset, or is another; nothing was sent to it")
+            )
         self._verified_until = time.monotonic() + RECHECK_AFTER_S
+
+    async def ask(self, session: aiohttp.ClientSession, method: str, params: Sequence[Any]) -> Any:
+        """The result of one call on whatever chain this is, None for none; TransportFailed as `exchange`."""
+        answer = await self._post(session, {"jsonrpc": "2.0", "id": 0, "method": method, "params": list(params)})
+        return answer.get("result") if isinstance(answer, dict) and answer.get("id") == 0 else None
 
     async def _post(self, session: aiohttp.ClientSession, payload: Any) -> Any:
         # Exceptions of the HTTP library may carry the URL, so they are named by their type alone (`from None`)

@@ -61,6 +61,10 @@ class WrongChain(RpcError):  # noqa: N818 - as above
     """The endpoint serves another chain than the one it is configured for."""
 
 
+class WrongGenesis(WrongChain):
+    """The endpoint serves a chain of the right id that began with another block: it was reset, or never was ours."""
+
+
 class RpcRefused(RpcError):  # noqa: N818 - as above
     """A node answered with a JSON-RPC error: `code`, `message`, and `data` when it is text (revert bytes)."""
 

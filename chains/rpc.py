@@ -12,6 +12,7 @@ from chains.batches import ask_all
 from chains.chain import Chain
 from chains.endpoint import Endpoint, TransportFailed
 from chains.errors import NoEndpoint, RpcRefused, RpcUnavailable, WrongChain
+from chains.genesis import genesis_of
 from chains.hexdata import format_data
 from chains.race import first
 from chains.refusals import About, about
@@ -170,6 +171,16 @@ class ChainClient:
         if session is not None:
             await session.close()
 
+    def expect(self, genesis_hash: bytes | None) -> None:
+        """Use only endpoints of the chain that began with this block; None: whichever it is."""
+        for endpoint in self._endpoints:
+            endpoint.expect(genesis_hash)
+
+    async def geneses(self) -> list[bytes | None]:
+        """The hash of each endpoint's first block, whatever chain it serves; None where none is named."""
+        session = self._open()
+        return list(await asyncio.gather(*(genesis_of(endpoint, session) for endpoint in self._endpoints)))
+
     def each(self) -> tuple["ChainClient", ...]:
         """A client per endpoint, for what every endpoint is to be asked; they share connections with this one."""
         return tuple(_Alone(self, endpoint) for endpoint in self._endpoints)
@@ -227,11 +238,13 @@ class ChainClients:
             raise NoEndpoint(f"no RPC endpoint is configured for chain {chain.name} ({chain.chain_id})")
         known = self._clients.get(chain.chain_id)
         if known is not None and known[0] == urls:
+            known[1].expect(chain.genesis_hash)
             return known[1]
         if known is not None:
             # the registry's endpoint was changed; requests may still be under way on the old client
             self._retired.append(known[1])
         client = ChainClient(chain.chain_id, urls, self._timeout_s)
+        client.expect(chain.genesis_hash)
         self._clients[chain.chain_id] = (urls, client)
         return client
 

@@ -30,7 +30,9 @@ _RECORD = text("""
     )
     UPDATE transactions
        SET status = CASE WHEN :taken AND status = :signed THEN :broadcast ELSE status END,
-           error_message = :message
+           -- what was given up meanwhile says so
+           error_message = CASE WHEN given_up_at IS NULL AND chain_reset_at IS NULL THEN :message
+                                ELSE error_message END
      WHERE id = :transaction_id AND status IN (:signed, :broadcast)
 """)
 

@@ -33,7 +33,11 @@ async def believed(
     said = Counts(quoted.mined_nonce, quoted.pending_nonce)
     if not is_believable(said, known.tracked):
         said = await _doubted(client, chain, address, known.tracked, said)
-    near = is_supported(said, known.tracked, known.in_flight_from(said.mined))
+    ours = known.in_flight_from(said.mined)
+    if known.tracked > max(said.next, said.mined + ours):
+        # a count that went back: a node that lags, or a chain that began anew since it was last looked at
+        await client.verify_chain()
+    near = is_supported(said, known.tracked, ours)
     if not near and not await within_reach(context, client, chain, address, known.tracked, said):
         raise _gap(chain, address, known.tracked, said)
     return replace(quoted, mined_nonce=said.mined, pending_nonce=said.next)

@@ -14,7 +14,7 @@ from vault.agents.guardrails import AgentGuardrails
 from vault.agents.repository import load_guardrails
 from vault.auth.again import still
 from vault.auth.caller import Caller
-from vault.errors import forbidden
+from vault.errors import conflict, forbidden
 from vault.freezes import gate
 from vault.networks.service import resolve_chain, resolve_chains
 from vault.secrets.signing_key import SigningKey, find_signing_key
@@ -54,6 +54,8 @@ async def read_limits(connection: AsyncConnection, caller: Caller, draft: Draft,
     if not guardrails.intents_api_enabled:
         raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
     chain = await resolve_chain(connection, draft.chain.chain_id) if binding else draft.chain
+    if draft.chain.genesis_hash not in (None, chain.genesis_hash):
+        raise conflict(f"{chain.name} was reset just now; nothing was signed, try again.")
     return await limits_of(connection, guardrails, chain)
 
 

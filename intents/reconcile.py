@@ -18,6 +18,7 @@ from intents.fill_ahead import fill_ahead
 from intents.follow import follow, gone
 from intents.head import Head, head
 from intents.resend import resend
+from intents.wallets import read as tracked_nonce
 from vault.context import Context
 from vault.networks.service import load_chain
 
@@ -77,8 +78,8 @@ async def reconcile_wallet(context: Context, chain: Chain, address: bytes) -> No
     try:
         if now.mined_nonce is not None:
             await _look(context, chain, client, address, now, now.mined_nonce)
-    except (OperationalError, InterfaceError):
-        raise
+    except (OperationalError, InterfaceError, WrongChain):
+        raise  # nothing is sent to another chain
     except Exception as error:  # noqa: BLE001 - raised below
         trouble = error
     waiting = await entries.waiting(context.database, chain.chain_id, address, now.mined_nonce or 0)
@@ -93,7 +94,13 @@ async def _look(
     """See what the chain took back, and what became of the nonces that it has used."""
     database, chain_id = context.database, chain.chain_id
     local = chain_id == ANVIL.chain_id
-    for row in await settle.beyond(database, chain_id, address, mined_nonce, with_final=local):
+    lost = await settle.beyond(database, chain_id, address, mined_nonce, with_final=local)
+    async with database.statements() as connection:
+        behind = local and await tracked_nonce(connection, chain_id, address) > mined_nonce
+    if lost or behind:
+        # a chain that began anew has none of our blocks either: nothing that was paid on the old one is sent again
+        await client.verify_chain()
+    for row in lost:
         if await gone(client, chain, row.block_number, bytes(row.block_hash)):
             log.warning("transaction %s: the chain lost its block; sending it again", row.id)
             await settle.unmine(database, row.agent_id, row.id)

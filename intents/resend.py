@@ -13,7 +13,8 @@ from vault.context import Context
 
 _NAME_HOLE = text("""
     UPDATE transactions SET error_message = :message
-    WHERE id = :id AND final_at IS NULL AND error_message IS DISTINCT FROM :message
+    WHERE id = :id AND final_at IS NULL AND given_up_at IS NULL AND chain_reset_at IS NULL
+      AND error_message IS DISTINCT FROM :message
 """)
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from chains.rpc import ChainClients
 from intents.engine import Engine
+from intents.reset_router import router as resets
 from intents.router import router as transactions
 from intents.signatures import compare
 from intents.wallet_router import router as wallets
@@ -65,6 +66,7 @@ ROUTERS = (
     admin,
     transactions,
     wallets,
+    resets,
 )
 PAGES = (sign_in, mail_links, style)
 
@@ -97,6 +99,7 @@ def make_options(config: ProcessConfig) -> Options:
         rate_limits=config.rate_limits,
         redis_url=config.redis_url,
         processes=config.processes,
+        owns_local_chain=config.owns_local_chain,
         low_balance_wei=config.low_balance_wei,
         undo_days=config.undo_days,
         **{name: value for name, value in chosen.items() if value},  # type: ignore[arg-type]  # by name, as declared

@@ -132,6 +132,7 @@ class Children:
             "signer_socket": str(self.layout.signer_socket),
             "redis_url": settings.redis_url,
             "rpc_urls": {str(chain_id): endpoints for chain_id, endpoints in rpc_urls.items()},
+            "owns_local_chain": bool(settings.anvil_port) and ANVIL_CHAIN_ID not in settings.rpc_urls,
             "public_url": settings.public_url or settings.base_url,
             "host": settings.host,
             "port": settings.port,

@@ -17,6 +17,8 @@ class ProcessConfig(BaseModel):
     redis_url: str | None = Field(default=None, repr=False)
     # endpoints may carry an operator's key
     rpc_urls: dict[int, list[str]] = Field(default_factory=dict, repr=False)
+    # whether the local chain is the one that the supervisor started
+    owns_local_chain: bool = False
     public_url: str
     host: str
     port: int

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intents import budget, idempotency
+from intents.genesis import first_sight, watch_local
 from intents.reconcile import reconcile
 from signer.errors import SignerError
 from talon.app import close_context, make_context
@@ -79,6 +80,8 @@ def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
     return (
         Job("reconcile", 0.5, reconcile),
+        Job("first sight", 5, first_sight),
+        Job("local chain", 1, watch_local),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
         Job("rewrap", 0.5, rewrap),
         Job("seal", 1, seal),

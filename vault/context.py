@@ -36,6 +36,8 @@ class Options:
     # limits by name, in the notation of the limits library; "off" switches one off
     rate_limits: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = field(default=None, repr=False)
+    # whether chain 31337 is the local one that the supervisor started, and nobody else's
+    owns_local_chain: bool = False
     # API processes that share the database
     processes: int = 1
     # who may read /metrics without being the platform's administrator

@@ -82,6 +82,34 @@ async def change(transaction: Transaction, row_id: UUID, values: Mapping[str, An
     return found.mappings().one_or_none()
 
 
+async def load(transaction: Transaction, row_id: UUID) -> Row | None:
+    """A live chain by its row's id."""
+    query = select(_TABLE).where(_TABLE.c.id == row_id, _TABLE.c.deleted_at.is_(None))
+    return (await transaction.execute(query)).mappings().one_or_none()
+
+
+async def set_genesis(transaction: Transaction, chain_id: int, was: bytes | None, now: bytes) -> bool:
+    """Write down with which block the chain of this id began; False when somebody else did."""
+    changed = await transaction.execute(
+        update(_TABLE)
+        .where(_TABLE.c.chain_id == chain_id, _TABLE.c.genesis_hash.is_not_distinct_from(was))
+        .values(genesis_hash=now)
+        .returning(_TABLE.c.id)
+    )
+    return changed.first() is not None
+
+
+async def without_genesis(transaction: Transaction, chain_ids: Sequence[int]) -> Sequence[Row]:
+    """Those of these chains, live and enabled, of which the first block is not known yet."""
+    query = select(_TABLE).where(
+        _TABLE.c.deleted_at.is_(None),
+        _TABLE.c.is_enabled,
+        _TABLE.c.genesis_hash.is_(None),
+        _TABLE.c.chain_id.in_(chain_ids),
+    )
+    return (await transaction.execute(query)).mappings().all()
+
+
 async def remove(transaction: Transaction, row_id: UUID) -> Row | None:
     """Mark a live chain as removed and return it; None when there is none with this id."""
     return await change(transaction, row_id, {"deleted_at": func.clock_timestamp()})

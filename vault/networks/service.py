@@ -98,7 +98,10 @@ async def create_chain(database: Database, caller: Caller, values: Mapping[str, 
         raise bad_request(f"{values['name']} is an alias of {ALIASES[values['name']]}; choose another name")
     try:
         async with database.begin() as transaction:
-            row = await repository.create(transaction, {"id": uuid4(), **values})
+            # registered anew, it is the same chain, and what was signed for it may still be valid
+            before = await repository.newest_by_chain_id(transaction, values["chain_id"])
+            known = {"genesis_hash": before["genesis_hash"] if before else None}
+            row = await repository.create(transaction, {"id": uuid4(), **values, **known})
             await write_for(
                 transaction, caller, "chain.create", "chain", row["id"], name=row["name"], chain_id=row["chain_id"]
             )
@@ -146,6 +149,7 @@ def chain_of(row: Row) -> Chain:
         max_gas_cost_wei=row["max_gas_cost_wei"],
         confirmations=row["confirmations"],
         max_tx_gas=row["max_tx_gas"],
+        genesis_hash=None if row["genesis_hash"] is None else bytes(row["genesis_hash"]),
     )
 
 

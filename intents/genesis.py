@@ -1,0 +1,62 @@
+"""Which block each chain began with: written down on first sight, and looked at again on the local chain.
+
+Every endpoint is held against it before anything is asked of it (`chains.endpoint`). Only the local chain, which is
+Talon's own, may say by itself that it was reset; of any other the platform's admin says so (`intents.reset_router`).
+"""
+
+import asyncio
+
+from sqlalchemy import text
+
+from chains.chain import Chain
+from chains.defaults import ANVIL
+from chains.errors import RpcError, WrongGenesis
+from intents.reset import reset
+from vault.context import Context
+from vault.networks import repository
+from vault.networks.service import chain_of, load_chain
+
+# without a wallet there is nothing to keep apart; distinct over the index's first column
+_USED = text("SELECT DISTINCT chain_id FROM wallets")
+
+
+async def first_sight(context: Context) -> None:
+    """Write down the first block of the chains in use of which it is not known yet."""
+    async with context.database.statements() as connection:
+        used = list((await connection.execute(_USED)).scalars())
+        new = [chain_of(row) for row in await repository.without_genesis(connection, used)]
+    await asyncio.gather(*(_see(context, chain) for chain in new))
+
+
+async def _see(context: Context, chain: Chain) -> None:
+    try:
+        # the answer of an endpoint that serves the right id; verified before it is asked
+        client = context.chains.for_chain(chain)
+        await client.verify_chain()
+        named = [each for each in await client.geneses() if each is not None]
+    except RpcError:
+        return  # no endpoint, or none that answers: nothing was seen yet
+    if named:
+        async with context.database.begin() as connection:
+            await repository.set_genesis(connection, chain.chain_id, None, named[0])
+
+
+async def watch_local(context: Context) -> None:
+    """See whether the local chain is the one that it was; go over to the new one if not."""
+    if not context.options.owns_local_chain:
+        return
+    async with context.database.statements() as connection:
+        chain = await load_chain(connection, ANVIL.chain_id)
+    if chain is None or chain.genesis_hash is None:
+        return
+    client = context.chains.for_chain(chain)
+    try:
+        await client.verify_chain()
+        return
+    except WrongGenesis:
+        (found,) = await client.geneses()
+    except RpcError:
+        return  # it does not run at the moment
+    if found is not None:
+        async with context.database.begin() as connection:
+            await reset(connection, chain, found, None)

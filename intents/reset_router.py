@@ -1,0 +1,80 @@
+"""POST /v1/admin/chains/{id}/reset: the platform's admin says that a chain was reset under its old id."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from chains.chain import Chain
+from intents.reset import finalised, reset
+from vault.auth.dependencies import PlatformAdmin
+from vault.context import Context, context_of
+from vault.errors import Problem, conflict, not_found, unavailable
+from vault.networks import repository
+from vault.networks.service import chain_of
+from vault.schemas import Reply
+
+router = APIRouter(prefix="/v1/admin/chains", tags=["Chains"])
+
+ContextDep = Annotated[Context, Depends(context_of)]
+
+
+class ResetReply(Reply):
+    """The chain that is there now, and how much belonged to the one before."""
+
+    chain_id: int
+    genesis_hash: str
+    transactions: int
+    wallets: int
+
+
+@router.post("/{chain_id}/reset", responses={409: {"description": "Not reset, or to be confirmed first"}})
+async def reset_chain(
+    chain_id: UUID,
+    caller: PlatformAdmin,
+    context: ContextDep,
+    confirm: Annotated[str | None, Query(max_length=66)] = None,
+) -> ResetReply:
+    """Go over to the chain that the endpoints serve now; `confirm` is its first block where final ones would go."""
+    async with context.database.statements() as connection:
+        row = await repository.load(connection, chain_id)
+    if row is None:
+        raise not_found("Chain not found")
+    chain = chain_of(row)
+    found = await _new_genesis(context, chain)
+    named = f"0x{found.hex()}"
+    async with context.database.begin() as connection:
+        final = await finalised(connection, chain.chain_id)
+        if final and confirm != named:
+            raise Problem(
+                409,
+                f"{final} transactions are final on {chain.name} as it is known. If that chain is gone for good, and"
+                f" the one that begins with block {named} took its place, repeat this with ?confirm={named}.",
+                type="confirmation_required",
+                extra={"confirm": named, "final_transactions": final},
+            )
+        done = await reset(connection, chain, found, caller)
+    if done is None:
+        raise conflict("Somebody else has said that this chain was reset, just now.")
+    return ResetReply(
+        chain_id=chain.chain_id, genesis_hash=named, transactions=done.transactions, wallets=done.wallets
+    )
+
+
+async def _new_genesis(context: Context, chain: Chain) -> bytes:
+    """The one other first block that endpoints name; 409 where there is none or more than one."""
+    if chain.genesis_hash is None:
+        raise conflict(
+            f"No endpoint of {chain.name} has named its first block yet: there is nothing to go over from."
+        )
+    named = [each for each in await context.chains.for_chain(chain).geneses() if each is not None]
+    if not named:
+        raise unavailable(f"No endpoint of {chain.name} names its first block now; nothing was changed.")
+    others = set(named) - {chain.genesis_hash}
+    if not others:
+        raise conflict(
+            f"Every endpoint of {chain.name} that answers serves the chain that is known: it was not reset."
+        )
+    if len(others) > 1:
+        raise conflict(f"The endpoints of {chain.name} serve different chains; leave only those of one.")
+    return others.pop()

@@ -214,7 +214,7 @@ class Endpoint:
             answer = orjson.loads(body)
         except orjson.JSONDecodeError:
             answer = None
-        refused = isinstance(answer, dict) and isinstance(answer.get("error"), dict)
+        refused = refusal_in(answer) is not None
         # Some nodes send JSON-RPC errors with 4xx; these and 5xx are about us or a proxy, not about the request
         if status == 200 or (refused and 400 <= status < 500 and status not in (401, 402, 403, 429)):
             if not isinstance(answer, dict | list):

@@ -93,6 +93,9 @@ def may_be_the_batch(refused: RpcRefused) -> bool:
 def refusal_in(answer: Any) -> RpcRefused | None:
     """The error of an answer, or None when it holds none."""
     error = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(error, str) and error:
+        # gateways in front of a node write plain words
+        error = {"message": error}
     return _refusal(error) if isinstance(error, dict) else None
 
 

@@ -187,6 +187,9 @@ async def test_gas_that_can_never_do_is_refused_before_anything_is_signed(
     assert all("signed_tx" not in each for each in listed.json()["transactions"])
     simulated = await agent.post("/simulate", body)
     assert (simulated.status_code, simulated.json()["status"]) == (200, "error")
+    if "gas_limit" in asked:
+        bundle = await agent.post("/simulate-bundle", {"transactions": [body, body | {"gas_limit": 50_000}]})
+        assert [each["status"] for each in bundle.json()["simulations"]] == ["error", "success"]
 
 
 @pytest.mark.usefixtures("unsimulated")

@@ -145,6 +145,10 @@ ASKED: Final[dict[str, Row]] = {
     "unauthorized by HTTP": Row({EVERY: Status(401)}, right=503, words=("endpoint 1 answered HTTP 401",)),
     "too fast": Row(**as_a_whole(-32007, "50/second request limit reached"), right=503, words=("request limit",)),
     "internal": Row(**as_a_whole(-32603, "Internal error"), right=503, words=("Internal error (-32603)",)),
+    "plain words for an error": Row(
+        {EVERY: Status(200, b'{"error":"Unauthorized"}')}, right=503, words=(": Unauthorized (0)",)
+    ),
+    "no balances": Row({"eth_getBalance": LACKING}, right=503, words=("does not exist", "-32601")),
     "says where it is": Row(
         **as_a_whole(-32000, "upstream https://eth.example/v2/SECRET is down"),
         right=503,
@@ -239,6 +243,7 @@ ELSEWHERE: Final[dict[str, Row]] = {
     "-32603": Row(**as_a_whole(-32603, "Internal error")),
     "unauthorized": Row(**as_a_whole(-32000, "Unauthorized")),
     "no such key": Row(**as_a_whole(-32001, "invalid API key")),
+    "plain words": Row({EVERY: Status(200, b'{"error":"Unauthorized"}')}),
     "HTTP 401": Row({EVERY: Status(401, b"Unauthorized")}),
     "HTTP 403 in JSON": Row({EVERY: Status(403, b'{"error":{"code":-32600,"message":"Must be authenticated!"}}')}),
     "offers sending only": Row({EVERY: LACKING}),

@@ -13,6 +13,8 @@ GOOD = "0x52908400098527886E0F7030069857D2E4169EE7"
 CASES: list[tuple[str, dict[str, Any], int]] = [
     ("unknown field", {"destination": GOOD}, 400),
     ("another mode", {"mode": "smart_account"}, 400),
+    ("somebody else's gas", {"gasless": True}, 400),
+    ("false as text", {"gasless": "false"}, 400),
     ("missing to", {"to": None}, 400),
     ("short address", {"to": "0x1234"}, 400),
     ("address without 0x", {"to": GOOD[2:]}, 400),
@@ -64,6 +66,13 @@ async def test_refused_and_nothing_changed(world: World, name: str, change: dict
     listed = await world.http.get(agent.url, headers=agent.headers)
     assert listed.json() == {"transactions": []}
     assert await world.chain.nonce(wallet.address, "pending") == 0
+
+
+async def test_what_later_versions_say_by_default_is_taken(world: World) -> None:
+    wallet, agent = await world.wallet(), await world.agent()
+    sent = await agent.submit(wallet, address(), "0.001", gasless=False, mode="eoa")
+    assert sent.status_code == 201, sent.text
+    assert (await agent.simulate(wallet, address(), gasless=False)).status_code == 200
 
 
 async def test_another_agents_id_is_refused(world: World) -> None:

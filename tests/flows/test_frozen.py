@@ -136,11 +136,14 @@ async def test_a_freeze_is_through_at_once_under_load(human: World, running: Run
     wallets = [await human.wallet() for _ in range(4)]
     stopping = False
     answers: list[tuple[httpx.Response, float]] = []
+    slowest_s = 0.0
 
     async def flood(index: int) -> None:
+        nonlocal slowest_s
         while not stopping:
             began = monotonic()
             answers.append((await agent.sign(wallets[index % 4], address(), "0"), began))
+            slowest_s = max(slowest_s, monotonic() - began)
 
     floods = [asyncio.create_task(flood(index)) for index in range(24)]
     try:
@@ -161,7 +164,8 @@ async def test_a_freeze_is_through_at_once_under_load(human: World, running: Run
     finally:
         stopping = True
         await asyncio.gather(*floods)
-    assert done - began < 5
+    # on a machine where a signature takes seconds, not longer than one
+    assert done - began < max(5, slowest_s)
     for answer, asked in answers:
         assert answer.status_code == 200 or is_frozen(answer), answer.text
         assert asked < done or is_frozen(answer), answer.text

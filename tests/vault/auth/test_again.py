@@ -11,6 +11,7 @@ from tests.support.factories import make_agent, make_user
 from vault.auth.again import still
 from vault.auth.authenticate import Authenticator
 from vault.auth.caller import Caller
+from vault.auth.recent import Recent
 from vault.context import Context
 from vault.errors import Problem
 
@@ -23,7 +24,7 @@ async def change(context: Context, sql: str, parameters: Sequence[Any]) -> None:
 
 
 async def let_in(context: Context, credential: str) -> Caller:
-    found = await Authenticator(context).caller(credential, PEER)
+    found = await Authenticator(context, Recent()).caller(credential, PEER)
     async with context.database.begin() as connection:
         assert await still(connection, found) == found
     return found
@@ -118,7 +119,7 @@ async def test_an_address_that_was_blocked(context: Context, kind: str) -> None:
     person = await make_user(context.database)
     agent = await make_agent(context.database, person.org_id)
     credential = person.key if kind == "user" else agent.key
-    found = await Authenticator(context).caller(credential, PEER)
+    found = await Authenticator(context, Recent()).caller(credential, PEER)
     caller = Caller(**{**vars(found), "ip_address": PEER})
     await change(
         context,

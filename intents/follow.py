@@ -1,7 +1,7 @@
 """Transactions whose nonce the chain has used: by which bytes, in which block, for good?
 
 Nothing is called failed for want of a receipt: a node may lag, have no index or be another one than a moment ago.
-It takes the transaction that did use the nonce, in a final block.
+It takes a final block that used the nonce and does not hold our transaction, by every endpoint's word.
 """
 
 import logging
@@ -10,35 +10,35 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from chains.chain import Chain
-from chains.defaults import ANVIL
 from chains.errors import RpcRefused, Unreadable
-from chains.nonce_user import user_of_nonce
 from chains.rpc import ChainClient
 from chains.transactions import decode_signed
 from intents import settle
-from intents.answers import Receipt, block_hash, receipt
+from intents.answers import Receipt, receipt
 from intents.entries import Entry
 from intents.execution import block_of, has_succeeded, price_paid
+from intents.gone import gone
 from intents.head import Head
+from intents.proof import Where
+from intents.searches import Searches
+from intents.settle_otherwise import settle_otherwise
 from vault.context import Context
 
 log = logging.getLogger(__name__)
 
-# Searches for a foreign transaction are costly; what is left over waits for the next pass
+# Proofs are costly; what is left over waits for the next pass
 MAX_SEARCHES = 5
-
-_OUR_FINAL = text("""
-    SELECT tx_hash FROM transactions
-    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce = :nonce
-      AND final_at IS NOT NULL AND block_number IS NOT NULL AND chain_reset_at IS NULL
-""")
 
 
 async def follow(
-    context: Context, chain: Chain, client: ChainClient, address: bytes, now: Head, entries: list[Entry]
+    context: Context,
+    chain: Chain,
+    client: ChainClient,
+    address: bytes,
+    now: Head,
+    entries: list[Entry],
+    searches: Searches,
 ) -> None:
     """Write down what became of each entry, as far as it is proven; an odd answer concerns its entry alone."""
     asked = [(entry, attempt) for entry in entries for attempt in entry.attempts]
@@ -50,18 +50,20 @@ async def follow(
     answered: dict[UUID, list[tuple[Any, Any]]] = defaultdict(list)
     for (entry, attempt), answer in zip(asked, answers, strict=True):
         answered[entry.id].append((attempt, answer))
-    searches = MAX_SEARCHES
+    left = MAX_SEARCHES
     for entry in entries:
         try:
             found = _found(answered[entry.id])
-            if found is not None:
+            if found is not None and found[0].kind != "filler":
                 await _mined(context, client, now, entry, *found)
-            elif entry.block_hash is not None:
+            elif found is None and entry.block_hash is not None:
                 if await gone(client, chain, entry.block_number, entry.block_hash):
                     await settle.unmine(context.database, entry.agent_id, entry.id)
-            elif searches > 0:
-                searches -= 1
-                await _settled_otherwise(context, chain, client, address, now, entry)
+            elif left > 0 and searches.is_due(entry.id):
+                filler = None if found is None else _where(found[1])
+                if filler is None or filler.block_number <= now.final_block:
+                    left -= 1
+                    await settle_otherwise(context, chain, client, address, entry, searches, filler)
         except (RpcRefused, Unreadable) as error:
             log.info("chain %s, transaction %s: %s", chain.name, entry.id, error)
 
@@ -78,15 +80,14 @@ def _found(answers: list[tuple[Any, Any]]) -> tuple[Any, Receipt] | None:
     return receipts[0] if receipts else None
 
 
+def _where(known: Receipt) -> Where:
+    return Where(known.tx_hash, known.block_number, known.block_hash)
+
+
 async def _mined(
     context: Context, client: ChainClient, now: Head, entry: Entry, attempt: Any, known: Receipt
 ) -> None:
     final = known.block_number <= now.final_block
-    if attempt.kind == "filler":
-        if final:
-            message = f"Given up: nonce {entry.nonce} was settled by the filler 0x{known.tx_hash.hex()}."
-            await settle.fail(context.database, entry.agent_id, entry.id, message)
-        return
     # once more when it is final: another answer may prove by then what this one leaves open
     open_question = entry.succeeded is None and (known.succeeded is not None or final)
     if entry.block_hash != known.block_hash or open_question:
@@ -102,29 +103,3 @@ async def _mined(
         await settle.mined(context.database, entry.id, whole, block.at)
     if final:
         await settle.final(context.database, entry.id)
-
-
-async def _settled_otherwise(
-    context: Context, chain: Chain, client: ChainClient, address: bytes, now: Head, entry: Entry
-) -> None:
-    async with context.database.statements() as connection:
-        named = {"chain_id": chain.chain_id, "address": address, "nonce": entry.nonce}
-        # another of ours, whose receipt we saw in a final block
-        winner = (await connection.execute(_OUR_FINAL, named)).scalar()
-    if winner is None:
-        winner = await user_of_nonce(client, address, entry.nonce, now.final_block)
-    if winner is None or bytes(winner) in {bytes(attempt.tx_hash) for attempt in entry.attempts}:
-        return
-    message = f"Nonce {entry.nonce} was used by 0x{bytes(winner).hex()}; this transaction can no longer be mined."
-    await settle.fail(context.database, entry.agent_id, entry.id, message)
-
-
-async def gone(client: ChainClient, chain: Chain, number: int | None, was: bytes) -> bool:
-    """Is a block that we saw proven to be no longer part of the chain?
-
-    Another block has its number now. A node that has no block of that number may only lag; the local chain, which
-    has one node, has lost it.
-    """
-    assert number is not None
-    there = block_hash(await client.call("eth_getBlockByNumber", [hex(number), False]))
-    return chain.chain_id == ANVIL.chain_id if there is None else there != was

@@ -15,9 +15,11 @@ from chains.errors import RpcError, RpcUnavailable, Unreadable, WrongChain
 from chains.rpc import ChainClient
 from intents import entries, settle
 from intents.fill_ahead import fill_ahead
-from intents.follow import follow, gone
+from intents.follow import follow
+from intents.gone import gone
 from intents.head import Head, head
 from intents.resend import resend
+from intents.searches import Searches
 from intents.wallets import read as tracked_nonce
 from vault.context import Context
 from vault.networks.service import load_chain
@@ -25,6 +27,7 @@ from vault.networks.service import load_chain
 log = logging.getLogger(__name__)
 
 MAX_WALLETS = 200
+_SEARCHES = Searches()
 
 _WALLETS = text("""
     SELECT w.chain_id, w.address FROM wallets w
@@ -108,5 +111,5 @@ async def _look(
         # only the local chain loses final blocks (a kill between two saves of its state), fillers' included
         await settle.reopen_given_up(database, chain_id, address, mined_nonce)
     used = await entries.used(database, chain_id, address, mined_nonce)
-    await follow(context, chain, client, address, now, used)
+    await follow(context, chain, client, address, now, used, _SEARCHES)
     await fill_ahead(context, chain, client, address, mined_nonce)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from intents import budget
 from intents.answers import Receipt
-from intents.status import FROM, Status
+from intents.status import FROM, IN_FLIGHT, Status
 from vault.db import Database
 
 _MINED = text("""
@@ -42,6 +42,12 @@ _FAIL = text("""
            effective_gas_price = NULL, succeeded = NULL
     WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
     RETURNING status
+""")
+
+_EXPLAIN = text("""
+    UPDATE transactions SET error_message = :message
+    WHERE id = :id AND final_at IS NULL AND block_number IS NULL AND status = ANY(:in_flight)
+      AND error_message IS DISTINCT FROM :message
 """)
 
 _UNMINE = text("""
@@ -122,6 +128,14 @@ async def fail(database: Database, agent_id: UUID, transaction_id: UUID, message
             # a reservation that was settled by a block that is gone is open again before it can be released
             await budget.reopen(connection, agent_id, transaction_id)
             await budget.release(connection, agent_id, transaction_id)
+
+
+async def explain(database: Database, transaction_id: UUID, message: str) -> None:
+    """Say why a transaction in flight has to wait."""
+    async with database.statements() as connection:
+        await connection.execute(
+            _EXPLAIN, {"id": transaction_id, "message": message, "in_flight": [status.value for status in IN_FLIGHT]}
+        )
 
 
 async def unmine(database: Database, agent_id: UUID, transaction_id: UUID) -> None:

@@ -34,9 +34,11 @@ def find_binary() -> Path:
     return binary
 
 
-def command(binary: Path, port: int, state_file: Path | None, block_time_s: int | None) -> list[str]:
+def command(
+    binary: Path, port: int, state_file: Path | None, block_time_s: int | None, chain_id: int = CHAIN_ID
+) -> list[str]:
     """The command line. `block_time_s` None: a block per transaction; `state_file` survives even SIGKILL."""
-    arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
+    arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     # finality within a few blocks, so that `finalized` means something here
     arguments += ["--gas-limit", str(BLOCK_GAS_LIMIT), "--slots-in-an-epoch", "1"]
     # Ethereum's rules, with its bound on one transaction's gas (EIP-7825), which anvil does not keep unless told
@@ -49,12 +51,16 @@ def command(binary: Path, port: int, state_file: Path | None, block_time_s: int 
 
 
 def start(
-    binary: Path, port: int, state_file: Path | None = None, block_time_s: int | None = 1
+    binary: Path,
+    port: int,
+    state_file: Path | None = None,
+    block_time_s: int | None = 1,
+    chain_id: int = CHAIN_ID,
 ) -> subprocess.Popen[bytes]:
     """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time."""
     check_port(port)
     process = subprocess.Popen(
-        command(binary, port, state_file, block_time_s), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        command(binary, port, state_file, block_time_s, chain_id), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None:

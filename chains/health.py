@@ -18,6 +18,7 @@ class Health:
         self._name = name
         self._streak = 0
         self._out = False
+        self._has_answered = False
         self._cool_until = 0.0
         self._steady_from = 0.0
         self._probed_until = 0.0
@@ -28,9 +29,14 @@ class Health:
         return self._out
 
     @property
+    def is_sound(self) -> bool:
+        """Answered the last time it was asked."""
+        return self._has_answered and not self._out
+
+    @property
     def is_due(self) -> bool:
-        """Out of use, left alone for long enough, and nobody is trying it at the moment."""
-        return self._out and time.monotonic() >= max(self._cool_until, self._probed_until)
+        """Not known to answer, left alone for long enough, and nobody is trying it at the moment."""
+        return not self.is_sound and time.monotonic() >= max(self._cool_until, self._probed_until)
 
     def failed(self, why: str) -> None:
         """No usable answer; `why` names the endpoint and is fit for a log."""
@@ -49,6 +55,7 @@ class Health:
     def answered(self) -> None:
         """It answered; forgiven when it has not failed for a while."""
         self._out = False
+        self._has_answered = True
         if self._streak and time.monotonic() >= self._steady_from:
             self._streak = 0
             log.warning("%s answers again", self._name)

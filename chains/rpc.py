@@ -185,16 +185,21 @@ class ChainClient:
         """A client per endpoint, for what every endpoint is to be asked; they share connections with this one."""
         return tuple(_Alone(self, endpoint) for endpoint in self._endpoints)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether an endpoint of it has answered the last time it was asked."""
+        return any(endpoint.health.is_sound for endpoint in self._endpoints)
+
     async def _first(
         self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]], *, hedge: bool = True
     ) -> T:
         """The first endpoint's answer, in order of preference, those out of use last; they are tried on the side."""
         session = self._open()
-        for endpoint in self._endpoints:
-            if len(self._endpoints) > 1 and endpoint.health.is_due:
+        in_order = sorted(self._endpoints, key=Endpoint.is_failing)
+        for endpoint in in_order[1:]:
+            if endpoint.health.is_due:
                 self._probes.add(task := asyncio.create_task(endpoint.probe(session)))
                 task.add_done_callback(self._probes.discard)
-        in_order = sorted(self._endpoints, key=Endpoint.is_failing)
         return await first(self.chain_id, in_order, lambda endpoint: ask(endpoint, session), hedge=hedge)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -217,6 +222,10 @@ class _Alone(ChainClient):
         super().__init__(whole.chain_id, ())
         self._whole = whole
         self._endpoints = (endpoint,)
+
+    def each(self) -> tuple[ChainClient, ...]:
+        # what takes every endpoint's word takes it here too
+        return self._whole.each()
 
     def _open(self) -> aiohttp.ClientSession:
         return self._whole._open()  # noqa: SLF001 - a part of it

@@ -1,17 +1,20 @@
-"""Follow every transaction to its final block: one wallet at a time, from the chain's nonce upwards.
+"""Bring one wallet's transactions in line with the chain, from the chain's nonce upwards.
 
 Everything is found again in PostgreSQL and on the chain at every pass, so that it does not matter who died when; rows
-change only by conditional updates. One wallet's or one chain's trouble stops no other.
+change only by conditional updates.
 """
 
 import logging
+import time
+from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from chains.chain import Chain
 from chains.defaults import ANVIL
-from chains.errors import RpcError, RpcUnavailable, Unreadable, WrongChain
+from chains.errors import RpcError, WrongChain
 from chains.rpc import ChainClient
 from intents import entries, settle
 from intents.fill_ahead import fill_ahead
@@ -22,66 +25,84 @@ from intents.resend import resend
 from intents.searches import Searches
 from intents.wallets import read as tracked_nonce
 from vault.context import Context
-from vault.networks.service import load_chain
 
 log = logging.getLogger(__name__)
 
-MAX_WALLETS = 200
-_SEARCHES = Searches()
+# What no endpoint has shown after so long, the next one may know: the preferred one may lie, or lag
+LINGERS_S: Final = 2.0
+SECOND_OPINION_EVERY_S: Final = 2.0
+# of what is mined and only waits to be final
+OPINION_ON_MINED_EVERY_S: Final = 30.0
+MAX_KNOWN: Final = 10_000
 
-_WALLETS = text("""
-    SELECT w.chain_id, w.address FROM wallets w
-    WHERE EXISTS (SELECT 1 FROM transactions t WHERE t.chain_id = w.chain_id
-                  AND t.wallet_address = w.address AND t.final_at IS NULL)
-    ORDER BY w.reconciled_at NULLS FIRST LIMIT :max_wallets
+_LINGERING = text("""
+    SELECT bool_or(block_number IS NULL) FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND status <> 'sign_only'
+      AND signed_at < clock_timestamp() - make_interval(secs => :lingers_s)
 """)
 
-# before the work, so that a wallet that makes trouble is not first in line for ever
-_TOUCH = text("""
-    UPDATE wallets SET reconciled_at = clock_timestamp() WHERE chain_id = :chain_id AND address = :address
-""")
+
+@dataclass
+class Memory:
+    """What passes remember of each other; without it everything is only asked more often."""
+
+    searches: Searches = field(default_factory=Searches)
+    # by wallet: when others were asked, and how often
+    opinions: dict[tuple[int, bytes], tuple[float, int]] = field(default_factory=dict)
 
 
-async def reconcile(context: Context) -> int:
-    """One pass over the wallets with open transactions, at most `MAX_WALLETS`; returns how many were looked at."""
-    async with context.database.statements() as connection:
-        wallets = list(await connection.execute(_WALLETS, {"max_wallets": MAX_WALLETS}))
-        # disabled and removed chains too: what was signed is seen through
-        chains = {chain_id: await load_chain(connection, chain_id) for chain_id in {row[0] for row in wallets}}
-    unreachable: set[int] = set()
-    for chain_id, address in wallets:
-        async with context.database.statements() as connection:
-            await connection.execute(_TOUCH, {"chain_id": chain_id, "address": address})
-        chain = chains[chain_id]
-        if chain is None or chain_id in unreachable:
-            continue
+async def reconcile_wallet(context: Context, chain: Chain, address: bytes, memory: Memory) -> None:
+    """One pass over a wallet's open transactions, by the preferred endpoint, and by another for what lingers."""
+    client = context.chains.for_chain(chain)
+    trouble: RpcError | None = None
+    try:
+        await _pass(context, chain, client, address, memory.searches)
+    except RpcError as error:
+        trouble = error
+    other = await _second_opinion(context, client, chain.chain_id, address, memory)
+    if other is not None:
         try:
-            await reconcile_wallet(context, chain, bytes(address))
-        except (RpcUnavailable, WrongChain) as error:
-            log.warning("chain %s: %s", chain.name, error)
-            if not isinstance(error, Unreadable):
-                unreachable.add(chain_id)
+            await _pass(context, chain, other, address, memory.searches)
         except RpcError as error:
-            log.warning("chain %s, wallet 0x%s: %s", chain.name, bytes(address).hex(), error)
-        except (OperationalError, InterfaceError):
-            raise  # no database, no work
-        except Exception:
-            log.exception("chain %s, wallet 0x%s", chain.name, bytes(address).hex())
-    return len(wallets)
+            log.info("chain %s, a second opinion: %s", chain.name, error)
+    if trouble is not None:
+        raise trouble
 
 
-async def reconcile_wallet(context: Context, chain: Chain, address: bytes) -> None:
-    """Bring one wallet's open transactions in line with the chain.
+async def _second_opinion(
+    context: Context, client: ChainClient, chain_id: int, address: bytes, memory: Memory
+) -> ChainClient | None:
+    """Another sound endpoint than the preferred one, in turns, when it is time to ask one; else None."""
+    others = [each for each in client.each() if each.is_sound][1:]
+    if not others:
+        return None
+    async with context.database.statements() as connection:
+        named = {"chain_id": chain_id, "address": address, "lingers_s": LINGERS_S}
+        lingering = (await connection.execute(_LINGERING, named)).scalar()
+    if lingering is None:
+        memory.opinions.pop((chain_id, address), None)
+        return None
+    asked_at, turn = memory.opinions.get((chain_id, address), (0.0, 0))
+    pause_s = SECOND_OPINION_EVERY_S if lingering else OPINION_ON_MINED_EVERY_S
+    if time.monotonic() - asked_at < pause_s:
+        return None
+    if len(memory.opinions) >= MAX_KNOWN:
+        memory.opinions.clear()
+    memory.opinions[(chain_id, address)] = (time.monotonic(), turn + 1)
+    return others[turn % len(others)]
+
+
+async def _pass(context: Context, chain: Chain, client: ChainClient, address: bytes, searches: Searches) -> None:
+    """By one endpoint's view of the chain.
 
     What was not sent yet is sent whatever became of the rest: no answer about one transaction may hold up another.
     """
-    client = context.chains.for_chain(chain)
     now = await head(client, chain, address)
     trouble: Exception | None = None
     try:
         if now.mined_nonce is not None:
-            await _look(context, chain, client, address, now, now.mined_nonce)
-    except (OperationalError, InterfaceError, WrongChain):
+            await _look(context, chain, client, address, now, now.mined_nonce, searches)
+    except (SQLAlchemyError, OSError, WrongChain):
         raise  # nothing is sent to another chain
     except Exception as error:  # noqa: BLE001 - raised below
         trouble = error
@@ -92,7 +113,13 @@ async def reconcile_wallet(context: Context, chain: Chain, address: bytes) -> No
 
 
 async def _look(
-    context: Context, chain: Chain, client: ChainClient, address: bytes, now: Head, mined_nonce: int
+    context: Context,
+    chain: Chain,
+    client: ChainClient,
+    address: bytes,
+    now: Head,
+    mined_nonce: int,
+    searches: Searches,
 ) -> None:
     """See what the chain took back, and what became of the nonces that it has used."""
     database, chain_id = context.database, chain.chain_id
@@ -111,5 +138,5 @@ async def _look(
         # only the local chain loses final blocks (a kill between two saves of its state), fillers' included
         await settle.reopen_given_up(database, chain_id, address, mined_nonce)
     used = await entries.used(database, chain_id, address, mined_nonce)
-    await follow(context, chain, client, address, now, used, _SEARCHES)
+    await follow(context, chain, client, address, now, used, searches)
     await fill_ahead(context, chain, client, address, mined_nonce)

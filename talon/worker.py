@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intents import budget, idempotency
+from intents.chains_followed import ChainsFollowed
 from intents.genesis import first_sight, watch_local
-from intents.reconcile import reconcile
 from signer.errors import SignerError
 from talon.app import close_context, make_context
 from talon.config import ProcessConfig
@@ -51,6 +51,8 @@ class Job:
     do: Callable[[Context], Awaitable[object]]
     # once more when the worker stops
     at_the_end: bool = False
+    # ends what it began on the side
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 async def sweep(context: Context) -> None:
@@ -78,8 +80,9 @@ async def sign(context: Context) -> None:
 
 def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
+    chains = ChainsFollowed()
     return (
-        Job("reconcile", 0.5, reconcile),
+        Job("reconcile", 0.5, chains.tick, close=chains.close),
         Job("first sight", 5, first_sight),
         Job("local chain", 1, watch_local),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
@@ -131,9 +134,13 @@ async def rounds(context: Context, work: Sequence[Job], lock: AsyncConnection, s
 
 async def repeat(job: Job, context: Context, stopping: asyncio.Event) -> None:
     """One job until told to stop. What goes wrong in it is logged and tried again, and stops nothing else."""
-    while not stopping.is_set():
-        await attempt(job, context)
-        await pause(stopping, job.every_s)
+    try:
+        while not stopping.is_set():
+            await attempt(job, context)
+            await pause(stopping, job.every_s)
+    finally:
+        if job.close is not None:
+            await job.close()
     if job.at_the_end:
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_S):

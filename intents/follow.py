@@ -4,6 +4,7 @@ Nothing is called failed for want of a receipt: a node may lag, have no index or
 It takes a final block that used the nonce and does not hold our transaction, by every endpoint's word.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 from dataclasses import replace
@@ -50,7 +51,7 @@ async def follow(
     answered: dict[UUID, list[tuple[Any, Any]]] = defaultdict(list)
     for (entry, attempt), answer in zip(asked, answers, strict=True):
         answered[entry.id].append((attempt, answer))
-    left = MAX_SEARCHES
+    to_prove: list[tuple[Entry, Where | None]] = []
     for entry in entries:
         try:
             found = _found(answered[entry.id])
@@ -59,13 +60,20 @@ async def follow(
             elif found is None and entry.block_hash is not None:
                 if await gone(client, chain, entry.block_number, entry.block_hash):
                     await settle.unmine(context.database, entry.agent_id, entry.id)
-            elif left > 0 and searches.is_due(entry.id):
+            elif found is None or found[1].block_number <= now.final_block:
                 filler = None if found is None else _where(found[1])
-                if filler is None or filler.block_number <= now.final_block:
-                    left -= 1
-                    await settle_otherwise(context, chain, client, address, entry, searches, filler)
+                if len(to_prove) < MAX_SEARCHES and searches.is_due(entry.id, at_once=filler is not None):
+                    to_prove.append((entry, filler))
         except (RpcRefused, Unreadable) as error:
             log.info("chain %s, transaction %s: %s", chain.name, entry.id, error)
+    # together: an endpoint that hangs costs its time once
+    ends = await asyncio.gather(
+        *(settle_otherwise(context, chain, client, address, entry, searches, seen) for entry, seen in to_prove),
+        return_exceptions=True,
+    )
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
 
 
 def _found(answers: list[tuple[Any, Any]]) -> tuple[Any, Receipt] | None:

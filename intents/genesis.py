@@ -11,6 +11,7 @@ from sqlalchemy import text
 from chains.chain import Chain
 from chains.defaults import ANVIL
 from chains.errors import RpcError, WrongGenesis
+from chains.rpc import ChainClient
 from intents.reset import reset
 from vault.context import Context
 from vault.networks import repository
@@ -30,15 +31,22 @@ async def first_sight(context: Context) -> None:
 
 async def _see(context: Context, chain: Chain) -> None:
     try:
-        # the answer of an endpoint that serves the right id; verified before it is asked
-        client = context.chains.for_chain(chain)
-        await client.verify_chain()
-        named = [each for each in await client.geneses() if each is not None]
+        endpoints = context.chains.for_chain(chain).each()
     except RpcError:
-        return  # no endpoint, or none that answers: nothing was seen yet
-    if named:
+        return  # no endpoint: nothing was seen yet
+    named = {block for blocks in await asyncio.gather(*map(_named, endpoints)) for block in blocks}
+    if len(named) == 1:  # where they contradict each other, none is the first sight
         async with context.database.begin() as connection:
-            await repository.set_genesis(connection, chain.chain_id, None, named[0])
+            await repository.set_genesis(connection, chain.chain_id, None, named.pop())
+
+
+async def _named(endpoint: ChainClient) -> list[bytes]:
+    """The first block by an endpoint that serves the right id; nothing by any other."""
+    try:
+        await endpoint.verify_chain()
+        return [block for block in await endpoint.geneses() if block is not None]
+    except RpcError:
+        return []
 
 
 async def watch_local(context: Context) -> None:

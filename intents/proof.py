@@ -7,13 +7,16 @@ none of them knows our transaction. One that answers differently, or not complet
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from chains.chain import Chain
-from chains.errors import RpcError, RpcRefused
+from chains.errors import RpcError, RpcRefused, RpcUnavailable
 from chains.nonce_user import Listing, NoList, NoState, NotUsedYet, block_that_used, listing, named_in
 from chains.rpc import ChainClient
 from intents.head import final_block
+
+# An endpoint that did not answer the last time is given so long to be a witness all the same
+OUT_OF_USE_S: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,17 @@ async def prove(client: ChainClient, chain: Chain, claim: Claim, seen: Where | N
 
 async def _witness(client: ChainClient, chain: Chain, claim: Claim) -> _Witness:
     """One endpoint's own final block, and whether it has a receipt of ours (that it has none proves nothing)."""
-    latest, finalized, *receipts = await client.batch(
-        [
-            ("eth_blockNumber", []),
-            ("eth_getBlockByNumber", ["finalized", False]),
-            *(("eth_getTransactionReceipt", [f"0x{each.hex()}"]) for each in claim.own),
-        ]
-    )
+    try:
+        async with asyncio.timeout(None if client.is_sound else OUT_OF_USE_S):
+            latest, finalized, *receipts = await client.batch(
+                [
+                    ("eth_blockNumber", []),
+                    ("eth_getBlockByNumber", ["finalized", False]),
+                    *(("eth_getTransactionReceipt", [f"0x{each.hex()}"]) for each in claim.own),
+                ]
+            )
+    except TimeoutError:
+        raise RpcUnavailable("an endpoint out of use did not answer") from None
     knows_ours = any(each is not None and not isinstance(each, RpcRefused) for each in receipts)
     return _Witness(client, final_block(chain, latest, finalized), knows_ours)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chains.chain import Chain
 from chains.defaults import ANVIL
-from chains.errors import RpcError, WrongChain
+from chains.errors import RpcError, RpcRefused, Unreadable, WrongChain
 from chains.rpc import ChainClient
 from intents import entries, settle
 from intents.fill_ahead import fill_ahead
@@ -131,9 +131,12 @@ async def _look(
         # a chain that began anew has none of our blocks either: nothing that was paid on the old one is sent again
         await client.verify_chain()
     for row in lost:
-        if await gone(client, chain, row.block_number, bytes(row.block_hash)):
-            log.warning("transaction %s: the chain lost its block; sending it again", row.id)
-            await settle.unmine(database, row.agent_id, row.id)
+        try:
+            if await gone(client, chain, row.block_number, bytes(row.block_hash)):
+                log.warning("transaction %s: the chain lost its block; sending it again", row.id)
+                await settle.unmine(database, row.agent_id, row.id)
+        except (RpcRefused, Unreadable) as error:
+            log.info("chain %s, transaction %s: %s", chain.name, row.id, error)
     if local:
         # only the local chain loses final blocks (a kill between two saves of its state), fillers' included
         await settle.reopen_given_up(database, chain_id, address, mined_nonce)

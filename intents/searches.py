@@ -4,7 +4,8 @@ import time
 from typing import Final
 from uuid import UUID
 
-FIRST_PAUSE_S: Final = 1.0
+# Most receipts that are missing are only late, or another endpoint has them
+FIRST_PAUSE_S: Final = 4.0
 MAX_PAUSE_S: Final = 60.0
 # looked for too often is better than remembered for ever
 MAX_KNOWN: Final = 10_000
@@ -16,15 +17,22 @@ class Searches:
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[float, float]] = {}
 
-    def is_due(self, transaction_id: UUID) -> bool:
-        """Never looked for, or long enough ago."""
-        return time.monotonic() >= self._known.get(transaction_id, (0.0, 0.0))[0]
+    def is_due(self, transaction_id: UUID, *, at_once: bool) -> bool:
+        """Looked for last long enough ago; what is new waits for a first pause, unless `at_once`."""
+        known = self._known.get(transaction_id)
+        if known is None:
+            self._leave_alone(transaction_id, FIRST_PAUSE_S)
+            return at_once
+        return time.monotonic() >= known[0]
 
     def in_vain(self, transaction_id: UUID) -> None:
         """Nothing was proven: leave it alone, twice as long as the last time."""
+        _, pause_s = self._known.get(transaction_id, (0.0, FIRST_PAUSE_S / 4))
+        self._leave_alone(transaction_id, min(2 * pause_s, MAX_PAUSE_S))
+
+    def _leave_alone(self, transaction_id: UUID, pause_s: float) -> None:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        pause_s = min(2 * self._known.get(transaction_id, (0.0, FIRST_PAUSE_S / 2))[1], MAX_PAUSE_S)
         self._known[transaction_id] = (time.monotonic() + pause_s, pause_s)
 
     def forget(self, transaction_id: UUID) -> None:

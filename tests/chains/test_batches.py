@@ -103,7 +103,8 @@ async def test_an_answer_about_the_call_is_an_answer(connect: Connect, odd: OddN
             with pytest.raises(RpcRefused, match=r"reverted|insufficient"):
                 await client.call("eth_call", [{}])
             assert isinstance((await client.batch([BLOCK, ("eth_call", [{}])]))[1], RpcRefused)
-        assert second.calls == []
+        # whether it is there is asked on the side
+        assert {method for method, _ in second.calls} <= {"eth_chainId"}
 
 
 async def test_bytes_that_a_vague_endpoint_may_have_taken_are_not_called_refused(

@@ -8,7 +8,7 @@ from itertools import groupby
 import structlog
 from sqlalchemy import text
 
-from chains.errors import ChainsError
+from chains.errors import ChainsError, RpcError
 from chains.quantities import AMOUNT_BITS, quantity
 from vault.context import Context
 from vault.metrics.facts import MAX_WALLETS
@@ -18,6 +18,8 @@ MAX_AGE_S = 60.0
 # what a scrape waits for a round that has just begun
 FIRST_WAIT_S = 0.5
 ROUND_TIMEOUT_S = 20.0
+# one chain that hangs may not cost the others their round
+CHAIN_TIMEOUT_S = 12.0
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +72,23 @@ class Balances:
             if chain is None:
                 return {}
             client = self._context.chains.for_chain(chain)
-            answers = await client.batch([("eth_getBalance", [f"0x{address}", "latest"]) for _, address in wallets])
-            return {wallet: quantity(answer, AMOUNT_BITS) for wallet, answer in zip(wallets, answers, strict=True)}
-        except ChainsError as error:
+            async with asyncio.timeout(CHAIN_TIMEOUT_S):
+                answers = await client.batch(
+                    [("eth_getBalance", [f"0x{address}", "latest"]) for _, address in wallets]
+                )
+        except (ChainsError, TimeoutError) as error:
             log.info("balances not to be had from a chain", chain_id=chain_id, error=type(error).__name__)
             return {}
+        return {
+            wallet: balance
+            for wallet, answer in zip(wallets, answers, strict=True)
+            if (balance := _balance(answer)) is not None
+        }
+
+
+def _balance(answer: object) -> int | None:
+    """Wei; None for what cannot be read, which says nothing about the wallets beside it."""
+    try:
+        return quantity(answer, AMOUNT_BITS)
+    except RpcError:
+        return None

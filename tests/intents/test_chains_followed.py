@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert, update
 
 import intents.chains_followed as followed
 from chains.defaults import DEFAULT_CHAINS
@@ -34,7 +35,7 @@ class World:
         return self.now
 
     async def load_chain(self, connection: Any, chain_id: int) -> Any:
-        return CHAINS[chain_id]
+        return CHAINS.get(chain_id)
 
     async def reconcile_wallet(self, context: Any, chain: Any, address: bytes, memory: Any) -> None:
         self.looks.append((self.now, chain.chain_id))
@@ -45,20 +46,19 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
+async def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     world = World()
     monkeypatch.setattr(followed, "reconcile_wallet", world.reconcile_wallet)
     monkeypatch.setattr(followed, "load_chain", world.load_chain)
     monkeypatch.setattr(followed, "time", world)
+    open_: list[UUID] = []
     async with database.begin() as connection:
-        await connection.execute(Transaction.__table__.delete())
-        await connection.execute(Wallet.__table__.delete())
         for chain_id in (DEAD, SOUND):
             address = uuid4().bytes + b"\0\0\0\0"
             await connection.execute(insert(Wallet).values(chain_id=chain_id, address=address, next_nonce=1))
             await connection.execute(
                 insert(Transaction).values(
-                    id=uuid4(),
+                    id=(id_ := uuid4()),
                     org_id=uuid4(),
                     agent_id=uuid4(),
                     key_id=uuid4(),
@@ -72,7 +72,12 @@ async def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
                     status="signed",
                 )
             )
-    return world
+            open_.append(id_)
+    yield world
+    async with database.begin() as connection:
+        await connection.execute(
+            update(Transaction).where(Transaction.id.in_(open_)).values(final_at=func.clock_timestamp())
+        )
 
 
 async def ticks(chains: ChainsFollowed, world: World, database: Database, seconds: float) -> None:

@@ -52,8 +52,8 @@ def used(url: str) -> tuple[Claim, int]:
     """Nonce 0 of an account, used up by an authorisation, and in which block; final by now."""
     person = Account.create()
     tx_hash = authorize(url, bytes(person.key), 0)
-    block = int(call(url, "eth_getTransactionReceipt", tx_hash)["blockNumber"], 16)
     call(url, "anvil_mine", hex(8))
+    block = int(call(url, "eth_getTransactionReceipt", tx_hash)["blockNumber"], 16)
     return Claim(parse_address(person.address), 0, frozenset({OURS})), block
 
 

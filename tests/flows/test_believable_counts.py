@@ -174,7 +174,19 @@ async def test_a_pool_that_lags_behind_its_own_blocks(human: World, nodes: list[
     assert (await agent.mined(sent.json()["id"]))["nonce"] == 3
 
 
-@pytest.mark.parametrize("nonsense", [None, {}, "", "0x", "4", -1, 7, "0x" + "f" * 16, "0x8000000000000000"])
+async def test_a_pool_count_of_null_is_not_known_and_not_needed(human: World, nodes: list[OddNode]) -> None:
+    """The blocks' count and what we know is ours in flight do; with neither count nothing is signed."""
+    wallet, agent = await human.wallet(), await human.agent()
+    for node in nodes:
+        node.faults[COUNT] = when_block("pending", Answer(None))
+    sent = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
+    assert (await agent.mined(sent.json()["id"]))["nonce"] == 0
+    for node in nodes:
+        node.faults[COUNT] = Answer(None)
+    assert (await agent.submit(wallet, address(), "0.1", gas_limit=21_000)).status_code == 503
+
+
+@pytest.mark.parametrize("nonsense", [{}, "", "0x", "4", -1, 7, "0x" + "f" * 16, "0x8000000000000000"])
 async def test_a_count_that_is_none_is_no_count(human: World, nodes: list[OddNode], nonsense: object) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     for node in nodes:

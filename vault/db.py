@@ -7,6 +7,7 @@ turns into 503 with Retry-After.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -19,6 +20,8 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+CONNECTIONS_APART = 2
 
 metadata = MetaData(naming_convention=NAMING)
 
@@ -52,7 +55,19 @@ class Database:
             connect_args={"options": options, "connect_timeout": 5, "application_name": "talon"},
         )
 
+        self._made_with = (url, statement_timeout_ms, lock_timeout_ms)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def apart(self) -> "Database":
+        """A pool of its own for who stops something: he must not queue for a connection behind what he stops."""
+        url, statement_timeout_ms, lock_timeout_ms = self._made_with
+        return Database(
+            url,
+            pool_size=CONNECTIONS_APART,
+            statement_timeout_ms=statement_timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
+        )
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -78,3 +93,5 @@ class Database:
     async def close(self) -> None:
         """Return every connection."""
         await self.engine.dispose()
+        if "apart" in vars(self):
+            await self.apart.close()

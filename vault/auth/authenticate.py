@@ -18,6 +18,7 @@ from vault.auth.scopes import path_scopes
 from vault.auth.tokens import TokenVerifier
 from vault.columns import AnyRow
 from vault.context import Context
+from vault.db import Database
 from vault.errors import Problem, unauthorized
 from vault.security.blocked import refusal
 
@@ -52,12 +53,12 @@ class Authenticator:
 
     async def _caller(self, credential: str, address: str | None) -> Caller:
         if keys.is_key(credential):
-            async with self._database.statements() as connection:
+            async with self._pool(of_agents=credential.startswith(keys.AGENT)).statements() as connection:
                 if credential.startswith(keys.AGENT):
                     return await _agent_by_key(connection, credential, address)
                 return await _user_by_key(connection, credential, address)
         claims = await self._verifier.verify(credential)
-        async with self._database.statements() as connection:
+        async with self._pool(of_agents=claims.kind == "agent").statements() as connection:
             if claims.kind == "agent":
                 row = await repository.agent_of_token(connection, claims, address)
                 found = await _agent(connection, row)
@@ -74,10 +75,14 @@ class Authenticator:
             key_id=claims.key_id,
         )
 
+    def _pool(self, *, of_agents: bool) -> Database:
+        """People are let in apart: agents may hold every other connection, and a person may want to stop them."""
+        return self._database if of_agents else self._database.apart
+
     async def visitor(self, request: Request, cookie: str) -> Caller | None:
         """Who is signed in with a browser's session, asked of the database like every other credential."""
         address = self.address(request)
-        async with self._database.statements() as connection:
+        async with self._database.apart.statements() as connection:
             claims = await web_sessions.claims(connection, cookie)
             row = await repository.user_of_token(connection, claims, address) if claims is not None else None
         if row is None or claims is None:

@@ -1,6 +1,7 @@
 """Freezing: who may, what it answers, and its order against signatures."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -181,3 +182,13 @@ async def test_who_lost_the_right_while_waiting_freezes_nothing(tenant: Tenant, 
         await tenant.change("UPDATE memberships SET role = 'member' WHERE user_id = :id", id=admin.id)
     assert (await asked).status_code == 403
     assert await tenant.rows("SELECT 1 FROM freezes WHERE target_id = :id", id=agent.id) == []
+
+
+async def test_a_freeze_needs_no_connection_that_agents_hold(tenant: Tenant, context: Context) -> None:
+    """As when each of an agent's wallets has a submission that waits for the one before it."""
+    agent = await tenant.agent()
+    async with AsyncExitStack() as held:
+        for _ in range(10):
+            await held.enter_async_context(context.database.begin())
+        frozen = await said(tenant, tenant.owner, f"/v1/agents/{agent.id}/freeze", {"reason": WHY})
+        assert frozen["frozen"] is True

@@ -22,6 +22,9 @@ from vault.errors import Problem, unavailable
 
 log = logging.getLogger(__name__)
 
+# How long an endpoint that did not answer the last time is waited for
+OUT_OF_USE_S = 1.5
+
 
 async def believed(
     context: Context, client: ChainClient, chain: Chain, address: bytes, known: Known, quoted: Quote
@@ -56,14 +59,16 @@ async def ask_all(client: ChainClient, address: bytes) -> list[Counts]:
 async def _ask(client: ChainClient, address: bytes) -> Counts | None:
     account = format_data(address)
     try:
-        mined, pending = await client.batch(
-            [
-                ("eth_getTransactionCount", [account, "latest"]),
-                ("eth_getTransactionCount", [account, "pending"]),
-            ]
-        )
+        # one that did not answer the last time keeps nobody waiting for its whole time-out
+        async with asyncio.timeout(None if client.is_sound else OUT_OF_USE_S):
+            mined, pending = await client.batch(
+                [
+                    ("eth_getTransactionCount", [account, "latest"]),
+                    ("eth_getTransactionCount", [account, "pending"]),
+                ]
+            )
         return Counts(quantity(mined, COUNT_BITS), pending_count(pending, mined))
-    except RpcError as error:
+    except (RpcError, TimeoutError) as error:
         log.info("an endpoint does not say an account's counts: %s", error)
         return None
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.context import Context
-from vault.errors import bad_request, conflict, not_found
+from vault.errors import bad_request, conflict, forbidden, not_found
 from vault.orgs.tiers import require_room
 from vault.policies.access import load_access
 from vault.secrets import absent, repository
@@ -25,8 +25,8 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
 
     Of a path that lives again that is the deletion which took its signing key; other versions of it stay deleted.
     A signing key comes back as what the path stands for, whatever value came later; where another signing key came,
-    409 until the request names another path (`to`) for it. 404 when never there, 409 when not deleted, 403 for who
-    may not, and when the tier has no room for one more secret (signing keys need none).
+    409 until the request names another path (`to`) for it, which only an owner or admin may. 404 when never there,
+    409 when not deleted, 403 for who may not, and when the tier has no room for one more secret (keys need none).
     """
     check_path(path)
     if to is not None:
@@ -42,15 +42,17 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
             raise absent.missing(path) if there is None else conflict(f"The secret at {path} is not deleted")
         assert there is not None
         await _require(transaction, undoer, vault_id, path, last["deleted_at"], last["deleted_by"])
+        if to is not None:
+            _require_charge(undoer, last["deleted_at"])
         if last["key_id"] is None:
             if to is not None:
                 raise bad_request("path: only a signing key can be restored to another path")
             await require_room(transaction, undoer.org_id, "secrets")
+        else:
+            await _require_place(transaction, vault_id, path, to)
         if to is not None:
             await _restore_to(transaction, context, undoer, vault_id, path, to, last)
             return
-        if last["key_id"] is not None:
-            await _require_no_other_key(transaction, vault_id, path)
         versions = await repository.restore(transaction, there["id"], last["deleted_at"])
         await undoer.write(
             transaction,
@@ -129,21 +131,32 @@ async def _require(
     undoer.require(done_at, done_by)
 
 
-async def _require_no_other_key(transaction: AsyncConnection, vault_id: UUID, path: str) -> None:
+def _require_charge(undoer: Undoer, done_at: datetime) -> None:
+    """Raise 403 for who does not answer for the whole vault.
+
+    At another path other policies count: whoever moves a key decides who reads it and who signs with it.
+    """
+    if not undoer.manages and not undoer.administers(done_at):
+        raise forbidden("Only an owner or admin of the organisation may restore a key to another path")
+
+
+async def _require_place(transaction: AsyncConnection, vault_id: UUID, path: str, to: str | None) -> None:
+    """Raise 409 unless the key can sign from its own path again or, because another one does by now, from `to`."""
     current = await repository.current(transaction, vault_id, path)
-    if current is not None and current["key_id"] is not None and not current["unconfirmed"]:
+    is_taken = current is not None and current["key_id"] is not None and not current["unconfirmed"]
+    if is_taken and to is None:
         raise conflict(
-            f"Another signing key lies at {path} by now; send the path at which this one is to lie as `path`,"
-            " or disable the other one first"
+            f"Another signing key lies at {path} by now; an owner or admin may send the path at which this one is to"
+            " lie as `path`, or disable the other one first"
         )
+    if to is not None and not is_taken:
+        raise conflict(f"No other signing key lies at {path}: restore this one there, without `path`")
 
 
 async def _restore_to(
     transaction: AsyncConnection, context: Context, undoer: Undoer, vault_id: UUID, path: str, to: str, row: Row
 ) -> None:
     """Bring a signing key back at a path where nothing lies."""
-    if not undoer.manages and not undoer.caller.is_platform_admin:
-        (await load_access(transaction, undoer.caller, vault_id)).require(to, "write")
     if await repository.hold_vault(transaction, vault_id) is None:
         raise not_found("Vault not found")
     secret_id, version = await repository.next_version(transaction, vault_id, to)

@@ -85,7 +85,7 @@ class GenerateKeyRequest(StrictModel):
 
 
 class RestoreSecretRequest(ExactModel):
-    """Where a signing key is to lie from now on; at its own path unless another key lies there by now."""
+    """Where a signing key is to lie, by the word of an owner or admin, because another lies at its path by now."""
 
     path: str | None = None
 

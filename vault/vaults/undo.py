@@ -42,15 +42,21 @@ class Undoer:
         """Whether the caller made the vault, or is an owner or admin of its organisation."""
         return self.caller.org_id == self.org_id and (self.created_it or self.caller.is_org_admin)
 
+    def administers(self, done_at: datetime | None) -> bool:
+        """Whether what was done then is the platform administrator's to undo, and the caller is that."""
+        is_admin = self.caller.is_platform_admin and self.caller.scopes is None
+        return is_admin and (self._is_late(done_at) or self.is_left)
+
+    def _is_late(self, done_at: datetime | None) -> bool:
+        return done_at is not None and done_at + timedelta(days=self.days) <= self.now
+
     def require(self, done_at: datetime | None = None, done_by: UUID | None = None) -> None:
         """Raise 403 (404 for another organisation's people) unless the caller may undo what was done then, by whom.
 
         Without `done_at` there is nothing to undo, which only who manages the vault may know.
         """
         caller = self.caller
-        is_late = done_at is not None and done_at + timedelta(days=self.days) <= self.now
-        is_admin = caller.is_platform_admin and caller.scopes is None
-        if is_admin and (is_late or self.is_left):
+        if self.administers(done_at):
             return
         if caller.org_id != self.org_id:
             raise not_found("Vault not found")
@@ -60,7 +66,7 @@ class Undoer:
             raise forbidden("This API key is limited to some paths and may not undo this")
         if not self.manages and (done_by is None or done_by != caller.id):
             raise forbidden("Only whoever did it, the vault's creator, or an owner or admin of the organisation may")
-        if is_late:
+        if self._is_late(done_at):
             raise forbidden(f"This was done more than {self.days} days ago: the platform's administrator can undo it")
 
     async def write(

@@ -266,6 +266,34 @@ async def test_where_another_key_came_meanwhile_both_sign_from_paths_of_their_ow
     assert (await http.post(f"{url}/secret-restore/{PATH}")).status_code == 409
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_restoring_to_another_path_is_no_way_to_read_or_to_move_a_key(tenant: Tenant, replaced: bool) -> None:
+    vault_id, member, agent = await tenant.vault(), await tenant.member(), await tenant.agent()
+    for who, pattern, permissions in (
+        (member, "treasury/*", ("write",)),
+        (member, "m/*", ("read", "write")),
+        (agent, "m/*", ("read",)),
+    ):
+        await tenant.grant(vault_id, who, pattern, permissions)
+    path, url = "treasury/k", f"/v1/vaults/{vault_id}"
+    await tenant.put(vault_id, path, "19" * 32, type="private_key", metadata={"exportable": True})
+    http, owner = tenant.as_(member), tenant.as_(tenant.owner)
+    await ok(http.delete(f"{url}/secrets/{path}"))
+    if replaced:
+        await ok(http.put(f"{url}/secrets/{path}", json={"type": "private_key", "value": "1b" * 32}))
+    refused = await http.post(f"{url}/secret-restore/{path}", json={"path": "m/k"})
+    assert refused.status_code == 403, refused.text
+    assert (await http.get(f"{url}/secrets/m/k")).status_code == 404
+    assert await signer_of(tenant, agent, "m/k") == 404
+    if not replaced:
+        # nor does an owner need it: nothing stands in its way at its own path
+        refused = await owner.post(f"{url}/secret-restore/{path}", json={"path": "m/k"})
+        assert (refused.status_code, "without `path`" in refused.json()["detail"]) == (409, True)
+        await ok(http.post(f"{url}/secret-restore/{path}"))
+    else:
+        await ok(owner.post(f"{url}/secret-restore/{path}", json={"path": "m/k"}))
+
+
 async def test_what_was_deleted_twice_is_restored_twice(tenant: Tenant) -> None:
     vault_id, agent = await tenant.vault(), await tenant.agent()
     await tenant.grant(vault_id, agent)

@@ -15,7 +15,7 @@ from vault.errors import forbidden, not_found
 
 _SELECT: Final = text(
     """
-    SELECT v.org_id, v.created_by, v.created_by_type, v.deleted_at, clock_timestamp() AS now,
+    SELECT v.org_id, v.deleted_at, clock_timestamp() AS now,
            NOT EXISTS (SELECT FROM memberships m WHERE m.org_id = v.org_id) AS is_left
     FROM vaults v WHERE v.id = :vault_id
     """
@@ -31,16 +31,14 @@ class Undoer:
 
     caller: Caller
     org_id: UUID
-    created_it: bool
     is_left: bool
-    is_deleted: bool
     now: datetime
     days: int
 
     @property
     def manages(self) -> bool:
-        """Whether the caller made the vault, or is an owner or admin of its organisation."""
-        return self.caller.org_id == self.org_id and (self.created_it or self.caller.is_org_admin)
+        """Whether the caller is an owner or admin of the organisation; having made the vault does not count."""
+        return self.caller.org_id == self.org_id and self.caller.is_org_admin
 
     def administers(self, done_at: datetime | None) -> bool:
         """Whether what was done then is the platform administrator's to undo, and the caller is that."""
@@ -65,7 +63,7 @@ class Undoer:
         if caller.scopes is not None:
             raise forbidden("This API key is limited to some paths and may not undo this")
         if not self.manages and (done_by is None or done_by != caller.id):
-            raise forbidden("Only whoever did it, the vault's creator, or an owner or admin of the organisation may")
+            raise forbidden("Only whoever did it, or an owner or admin of the organisation, may undo this")
         if self._is_late(done_at):
             raise forbidden(f"This was done more than {self.days} days ago: the platform's administrator can undo it")
 
@@ -100,9 +98,7 @@ async def load_undoer(
     return Undoer(
         caller=caller,
         org_id=row.org_id,
-        created_it=(row.created_by, row.created_by_type) == (caller.id, caller.kind),
         is_left=row.is_left,
-        is_deleted=row.deleted_at is not None,
         now=row.now,
         days=context.options.undo_days,
     )

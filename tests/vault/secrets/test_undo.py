@@ -167,6 +167,25 @@ async def test_who_may_undo_it_and_until_when(tenant: Tenant, way: Way) -> None:
         assert row.action in ("secret.restore", "secret.enable", "vault.restore")
 
 
+async def test_having_made_the_vault_is_no_word_against_an_owners(tenant: Tenant, way: Way) -> None:
+    member, agent = await tenant.member(), await tenant.agent()
+    vault_id = await tenant.vault(member)
+    await tenant.grant(vault_id, agent)
+    await tenant.grant(vault_id, tenant.owner, permissions=("read", "write"))
+    address = (await generate(tenant, vault_id)).lower()
+    http, url = tenant.as_(member), f"/v1/vaults/{vault_id}"
+    await way.out(tenant.as_(tenant.owner), url)
+    refused = await way.undo(http, url)
+    assert (refused.status_code, "creator" in refused.text) == (403, False)
+    assert await signer_of(tenant, agent) in (400, 403, 404)
+    await ok(way.undo(tenant.as_(tenant.owner), url))
+    # what he did himself he may undo
+    if way.out in (delete, disable, delete_vault):
+        await way.out(http, url)
+        await ok(way.undo(http, url))
+    assert await signer_of(tenant, agent) == address
+
+
 @pytest.mark.parametrize("name", ["deleted", "deleted, with a note in its place", "disabled"])
 async def test_a_member_undoes_what_he_did_while_he_may_still_write_there(tenant: Tenant, name: str) -> None:
     way, vault_id, member = WAYS[name], await tenant.vault(), await tenant.member()

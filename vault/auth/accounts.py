@@ -79,8 +79,16 @@ async def create_user(
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
+async def hold_password(connection: AsyncConnection, user_id: UUID, was: str) -> bool:
+    """Whether `was` is the hash of a live account still; then it stays so until the transaction ends."""
+    statement = select(User.id).where(User.id == user_id, User.password_hash == was)
+    statement = statement.where(User.is_active, User.deleted_at.is_(None))
+    held = await connection.execute(statement.with_for_update(key_share=True))
+    return held.one_or_none() is not None
+
+
 async def set_password_hash(connection: AsyncConnection, user_id: UUID, password_hash: str) -> None:
-    """Replace the stored hash (the password stays the same)."""
+    """Replace the stored hash, which is held (the password stays the same)."""
     await connection.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
 
 

@@ -2,6 +2,8 @@
 
 import secrets
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from vault.audit.write import write
 from vault.auth import accounts, lockout, mails, outbox, places
 from vault.auth.emails import normalise
@@ -45,8 +47,10 @@ async def login(context: Context, email: str, password: str, origin: Origin) -> 
         if account is not None and matched and (is_as_typed or needs_rehash(account.password_hash)):
             stronger = await hash_password(password, place)
         async with context.database.begin() as connection:
+            # somebody may be changing the password just now: the one that was right may be wrong by then
+            is_right = account is not None and matched and await _holds(connection, account)
             current = await accounts.find_by_email(connection, address)
-            if current is not None and matched and _is_same(account, current):
+            if current is not None and is_right and _is_same(account, current):
                 if stronger:
                     await accounts.set_password_hash(connection, current.id, stronger)
                 reply = await log_in(context, connection, current, "password", origin.address)
@@ -109,6 +113,10 @@ async def _turned_away(
         method = "password_from_unknown_device" if is_right else "password"
         await note_failure(connection, current, method, origin.address)
     return lockout.locked(wait_s, CLOSED)
+
+
+async def _holds(connection: AsyncConnection, looked_at: AnyRow) -> bool:
+    return await accounts.hold_password(connection, looked_at.id, looked_at.password_hash)
 
 
 def _is_same(looked_at: AnyRow | None, current: AnyRow) -> bool:

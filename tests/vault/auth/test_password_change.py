@@ -5,6 +5,7 @@ import statistics
 import time
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import text, update
 
 from tests.support.factories import audit_rows, make_user
@@ -20,8 +21,9 @@ from tests.vault.auth.people import (
     wind,
 )
 from tests.vault.conftest import Connect
-from vault.auth import lockout, login, password_change, service, web_sessions
+from vault.auth import accounts, lockout, login, password_change, service, web_sessions
 from vault.auth.models import EmailToken
+from vault.auth.passwords import hash_password
 from vault.context import Context
 from vault.db import Database
 
@@ -180,3 +182,36 @@ async def test_neither_answer_nor_work_nor_time_tells_who_has_an_account(
         medians = [statistics.median(each) for each in took.values()]
         # the machine is shared: a lookup that skipped Argon2 or a mail would be off by far more than this
         assert max(medians) < 2 * min(medians) + 0.003, (path, medians)
+
+
+@pytest.mark.parametrize("is_rehashed", [True, False])
+async def test_a_log_in_with_the_old_password_waits_for_a_change_and_gets_nothing(
+    connect: Connect, database: Database, is_rehashed: bool
+) -> None:
+    """As where a stolen password is used in the very moment in which it is replaced."""
+    weak = PasswordHasher(time_cost=1, memory_cost=8192).hash(PASSWORD)
+    person = await (make_user(database, password_hash=weak) if is_rehashed else make_person(database))
+    new, peer = await hash_password(OTHER_PASSWORD), a_peer()
+    async with database.begin() as changing:
+        assert await accounts.change_password(changing, person.id, new)
+        old = asyncio.create_task(log_in(connect(peer=peer), person.email))
+        await wait_for_lock(database, "%users%")
+    assert (await old).status_code == 401
+    async with database.begin() as connection:
+        stored = await connection.execute(text("SELECT password_hash FROM users WHERE id = :id"), {"id": person.id})
+        assert stored.scalar_one() == new
+        places = await connection.execute(text("SELECT 1 FROM known_places WHERE user_id = :id"), {"id": person.id})
+        assert places.all() == []
+    assert (await log_in(connect(peer=peer), person.email)).status_code == 401
+    assert (await log_in(connect(peer=peer), person.email, OTHER_PASSWORD)).status_code == 200
+
+
+async def wait_for_lock(database: Database, query: str) -> None:
+    """Until somebody waits for a lock with such a statement."""
+    found = text("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :query")
+    for _ in range(400):
+        async with database.begin() as connection:
+            if (await connection.execute(found, {"query": query})).first():
+                return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"nobody waits: {query}")

@@ -8,7 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.agents.models import Agent
 from vault.audit.write import write, write_for
+from vault.auth.again import still
 from vault.auth.caller import Caller
+from vault.auth.dependencies import platform_admin, whole_person
 from vault.auth.models import (
     ApiKey,
     DeviceCode,
@@ -36,9 +38,10 @@ async def close_account(
 ) -> None:
     """End an account and every credential of it at once; its address is free for somebody to sign up with again.
 
-    Who was alone in an organisation takes it along: its agents and vaults are deleted (softly). Problem 404 for an
-    unknown account, 409 for the last owner among other members and for the last platform administrator; AtRisk where
-    signing keys go along whose addresses are not `cleared`.
+    Who was alone in an organisation takes it along: its agents and vaults are deleted (softly). Problem 401 or 403
+    when the actor's rights were ended meanwhile, 404 for an unknown account, 409 for the last owner among other
+    members and for the last platform administrator; AtRisk where signing keys go along whose addresses are not
+    `cleared`.
     """
     admins = await lock_platform_admins(connection)
     if admins == [user_id]:
@@ -57,6 +60,9 @@ async def close_account(
             .with_for_update(of=User)
         )
     ).one()
+    # behind the locks, and after balances were asked: the credential may have been ended, or the office lost
+    may = whole_person if actor.id == user_id else platform_admin
+    await may(await still(connection, actor))
     details: dict[str, Any] = {"email": person.email, "role": person.role}
     if not await orgs.has_owner(connection, org_id, besides=user_id):
         if await orgs.has_other_member(connection, org_id, besides=user_id):

@@ -169,6 +169,29 @@ async def test_dead_chains_are_waited_for_together_and_nothing_is_held(
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_credential_that_ends_while_balances_are_asked_does_nothing(
+    tenant: Tenant, node: FaultyRpc, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    node.faults["eth_getBalance"] = Answer("0x0")
+    vault_id = await tenant.vault()
+    address = await generate(tenant, vault_id)
+    real = holdings._hold_coin
+
+    async def meanwhile(*args: Any) -> bool | None:
+        # of the owner, or of the administrator who came last
+        await tenant.change(
+            "UPDATE api_keys SET revoked_at = now()"
+            " WHERE id = (SELECT id FROM api_keys ORDER BY created_at DESC LIMIT 1)"
+        )
+        return await real(*args)
+
+    monkeypatch.setattr(holdings, "_hold_coin", meanwhile)
+    assert (await go(tenant, way, vault_id)).status_code == 401
+    assert node.count("eth_getBalance") == 1
+    assert await still_signs(tenant, vault_id, address)
+
+
 async def test_a_testnet_a_disabled_chain_and_one_without_an_endpoint_are_not_asked(
     tenant: Tenant, node: FaultyRpc
 ) -> None:

@@ -47,6 +47,8 @@ async def unfreeze(
     """Lift the stop; what is not frozen stays so."""
     gone = delete(_TABLE).where(_TABLE.c.target_id == target_id).returning(*_TABLE.c)
     lifted = (await connection.execute(gone)).one_or_none()
+    # behind it: it waits where somebody else closes the gate
+    await _require_still(connection, caller, scope)
     if lifted is not None:
         details = {"reason": reason, "was_frozen_by": f"user:{lifted.frozen_by}", "was_frozen_for": lifted.reason}
         await write_for(connection, caller, f"{scope}.unfreeze", scope, target_id, **details)
@@ -54,7 +56,7 @@ async def unfreeze(
 
 
 async def _require_still(connection: AsyncConnection, caller: Caller, scope: Scope) -> None:
-    """401 or 403 when the caller's rights were ended while this waited for signatures."""
+    """401 or 403 when the caller's rights were ended while this waited."""
     now = await still(connection, caller)
     await (platform_admin if scope == "instance" else org_admin)(now)
 

@@ -173,15 +173,23 @@ async def waiting(tenant: Tenant, query: str) -> None:
     raise AssertionError(f"nobody waits: {query}")
 
 
-async def test_who_lost_the_right_while_waiting_freezes_nothing(tenant: Tenant, context: Context) -> None:
+@pytest.mark.parametrize(("verb", "statement"), [("freeze", "LOCK TABLE"), ("unfreeze", "DELETE FROM")])
+async def test_who_lost_the_right_while_waiting_freezes_nothing(
+    tenant: Tenant, context: Context, verb: str, statement: str
+) -> None:
     agent, admin = await tenant.agent(), await tenant.member("admin")
-    async with context.database.begin() as signing:
-        await require_open(signing, agent.org_id, agent.id, binding=True)
-        asked = asyncio.create_task(tenant.as_(admin).post(f"/v1/agents/{agent.id}/freeze", json={"reason": WHY}))
-        await waiting(tenant, "LOCK TABLE freezes%")
+    url, why = f"/v1/agents/{agent.id}", {"reason": WHY}
+    if verb == "unfreeze":
+        await said(tenant, tenant.owner, f"{url}/freeze", why)
+    found = "SELECT * FROM freezes WHERE target_id = :id"
+    before = await tenant.rows(found, id=agent.id)
+    async with context.database.begin() as freezing:
+        await gate.close(freezing)
+        asked = asyncio.create_task(tenant.as_(admin).post(f"{url}/{verb}", json=why))
+        await waiting(tenant, f"{statement} freezes%")
         await tenant.change("UPDATE memberships SET role = 'member' WHERE user_id = :id", id=admin.id)
     assert (await asked).status_code == 403
-    assert await tenant.rows("SELECT 1 FROM freezes WHERE target_id = :id", id=agent.id) == []
+    assert await tenant.rows(found, id=agent.id) == before
 
 
 async def test_a_freeze_needs_no_connection_that_agents_hold(tenant: Tenant, context: Context) -> None:

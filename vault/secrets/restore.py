@@ -39,7 +39,7 @@ async def restore_secret(context: Context, caller: Caller, vault_id: UUID, path:
         last = None if there is None else await repository.last_deletion(transaction, there)
         if last is None:
             undoer.require()
-            raise absent.missing(path) if there is None else conflict(f"The secret at {path} is not deleted")
+            raise absent.missing(path) if there is None else conflict(f"There is no deletion at {path} to undo")
         assert there is not None
         await _require(transaction, undoer, vault_id, path, last["deleted_at"], last["deleted_by"])
         if to is not None:

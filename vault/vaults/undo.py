@@ -48,21 +48,26 @@ class Undoer:
     def _is_late(self, done_at: datetime | None) -> bool:
         return done_at is not None and done_at + timedelta(days=self.days) <= self.now
 
-    def require(self, done_at: datetime | None = None, done_by: UUID | None = None) -> None:
-        """Raise 403 (404 for another organisation's people) unless the caller may undo what was done then, by whom.
-
-        Without `done_at` there is nothing to undo, which only who manages the vault may know.
-        """
+    def require_eligible(self) -> None:
+        """Raise 404 or 403 for whoever may not undo anything here, whatever was done by whom."""
         caller = self.caller
-        if self.administers(done_at):
-            return
-        if caller.org_id != self.org_id:
+        if caller.org_id != self.org_id and not (caller.is_platform_admin and caller.scopes is None):
             raise not_found("Vault not found")
         if caller.is_agent:
             raise forbidden("Only a human may undo this; agents have no access")
         if caller.scopes is not None:
             raise forbidden("This API key is limited to some paths and may not undo this")
-        if not self.manages and (done_by is None or done_by != caller.id):
+
+    def require(self, done_at: datetime | None = None, done_by: UUID | None = None) -> None:
+        """Raise 403 (404 for another organisation's people) unless the caller may undo what was done then, by whom.
+
+        Without `done_at` there is nothing to undo, which only who manages the vault may know.
+        """
+        if self.administers(done_at):
+            return
+        if self.caller.org_id != self.org_id:
+            raise not_found("Vault not found")
+        if not self.manages and (done_by is None or done_by != self.caller.id):
             raise forbidden("Only whoever did it, or an owner or admin of the organisation, may undo this")
         if self._is_late(done_at):
             raise forbidden(f"This was done more than {self.days} days ago: the platform's administrator can undo it")
@@ -91,14 +96,19 @@ class Undoer:
 async def load_undoer(
     transaction: AsyncConnection, context: Context, caller: Caller, vault_id: UUID, *, of_deleted: bool = False
 ) -> Undoer:
-    """The caller in front of a live vault, or of one in whatever state; 404 when there is none."""
+    """The caller in front of a live vault, or of one in whatever state; 404 when there is none, 403 as may be.
+
+    Call it before the first lock, too: who may undo nothing here is not to hold anybody up.
+    """
     row = (await transaction.execute(_SELECT, {"vault_id": vault_id})).one_or_none()
     if row is None or (row.deleted_at is not None and not of_deleted):
         raise not_found("Vault not found")
-    return Undoer(
+    undoer = Undoer(
         caller=caller,
         org_id=row.org_id,
         is_left=row.is_left,
         now=row.now,
         days=context.options.undo_days,
     )
+    undoer.require_eligible()
+    return undoer

@@ -282,7 +282,8 @@ async def test_where_another_key_came_meanwhile_both_sign_from_paths_of_their_ow
     assert await signer_of(tenant, agent, "keys/old") == first
     read = await http.get(f"{url}/secrets/keys/old")
     assert (read.status_code, read.json().get("value")) == ((200, "18" * 32) if exportable else (403, None))
-    assert (await http.post(f"{url}/secret-restore/{PATH}")).status_code == 409
+    again = await http.post(f"{url}/secret-restore/{PATH}")
+    assert (again.status_code, again.json()["detail"]) == (409, f"There is no deletion at {PATH} to undo")
 
 
 @pytest.mark.parametrize("replaced", [False, True])

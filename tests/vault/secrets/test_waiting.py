@@ -98,3 +98,22 @@ async def test_permission_to_read_what_a_rotation_takes_over(tenant: Tenant, con
     reading = f"{REVOKE} AND permissions = '{{read}}'"
     answer = await ask_and_wait(tenant, context, agent, vault_id, "POST", "secret-rotate/a", reading)
     assert (answer.status_code, answer.json()["metadata"]) == (201, {})
+
+
+@pytest.mark.parametrize(
+    "verb", ["secret-restore/a", "secret-version/a/1/enable", "secret-version/a/1/extend", "restore"]
+)
+async def test_who_may_undo_nothing_here_takes_no_lock(tenant: Tenant, context: Context, verb: str) -> None:
+    """Refused at once while another writer holds the rows: a stranger could else hold up the vault's own people."""
+    vault_id, agent, narrowed = await tenant.vault(), await tenant.agent(), await tenant.member(scopes=("a",))
+    stranger = await Tenant.found(tenant.app)
+    strange_agent = await stranger.agent()
+    await tenant.put(vault_id, "a")
+    async with context.database.begin() as transaction:
+        await transaction.execute(text("SELECT 1 FROM vaults WHERE id = :id FOR UPDATE"), {"id": vault_id})
+        await transaction.execute(text("SELECT 1 FROM secrets WHERE vault_id = :id FOR UPDATE"), {"id": vault_id})
+        for who, status in ((stranger.owner, 404), (strange_agent, 404), (agent, 403), (narrowed, 403)):
+            body = {"expires_at": None} if verb.endswith("extend") else None
+            answer = await tenant.as_(who).post(f"/v1/vaults/{vault_id}/{verb}", json=body)
+            assert answer.status_code == status, answer.text
+    await stranger.close()

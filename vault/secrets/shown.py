@@ -16,7 +16,8 @@ ENCRYPTED: Final = (
 )
 UNCONFIRMED: Final = (
     "An agent brought this key. It signs nothing, and no address is shown for it, until an owner or admin says that"
-    " it may: PUT /v1/agents/{id}/signing-keys with this path and vault."
+    " it may: PUT /v1/agents/{id}/signing-keys with this path and vault; the answer shows the address, and"
+    " ?confirm=<address> makes it a wallet."
 )
 
 

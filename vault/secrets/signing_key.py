@@ -135,7 +135,7 @@ def _usable(candidate: _Candidate, path: str) -> SigningKey:
     if candidate.is_unconfirmed:
         raise forbidden(
             f"The key at {path} was brought by an agent. It signs once an owner or admin has said that it may:"
-            " PUT /v1/agents/{id}/signing-keys with this path and vault."
+            " PUT /v1/agents/{id}/signing-keys with this path and vault, and its address as ?confirm=."
         )
     is_bound = candidate.bound_to == candidate.secret_id
     return SigningKey(candidate.key_id, bytes(candidate.address), candidate.vault.id, candidate.secret_id, is_bound)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from vault.auth.dependencies import OrgAdmin
 from vault.context import Context, context_of
@@ -23,10 +23,17 @@ async def list_signing_keys(agent_id: UUID, caller: OrgAdmin, context: Ctx, page
         return SigningKeyListReply(signing_keys=await service.listed(connection, caller, agent_id, page))
 
 
-@router.put("")
+@router.put("", responses={409: {"description": "A key that an agent brought; see `confirm`"}})
 async def bind_signing_key(
-    agent_id: UUID, body: BindSigningKeyRequest, caller: OrgAdmin, context: Ctx
+    agent_id: UUID,
+    body: BindSigningKeyRequest,
+    caller: OrgAdmin,
+    context: Ctx,
+    confirm: Annotated[
+        str | None,
+        Query(max_length=64, description="The address whose key an agent brought and which is to be a wallet"),
+    ] = None,
 ) -> SigningKeyReply:
     """Say in which vault lies the key that this agent means by a path."""
     async with context.database.begin() as connection:
-        return await service.bind(connection, caller, agent_id, body)
+        return await service.bind(connection, caller, agent_id, body, confirm)

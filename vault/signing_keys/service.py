@@ -13,10 +13,11 @@ from vault.audit.write import write_for
 from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.columns import AnyRow
-from vault.errors import bad_request, not_found
+from vault.errors import Problem, bad_request, not_found
 from vault.policies.access import load_access
 from vault.schemas import Page
 from vault.secrets import repository as secrets
+from vault.secrets.confirm import agrees
 from vault.secrets.models import Secret, SecretVersion
 from vault.secrets.paths import check_path
 from vault.secrets.signing_key import SigningKey
@@ -59,11 +60,16 @@ async def bind_first(connection: AsyncConnection, caller: Caller, path: str, key
 
 
 async def bind(
-    connection: AsyncConnection, caller: Caller, agent_id: UUID, request: BindSigningKeyRequest
+    connection: AsyncConnection,
+    caller: Caller,
+    agent_id: UUID,
+    request: BindSigningKeyRequest,
+    confirm: str | None = None,
 ) -> SigningKeyReply:
     """Bind it by a human's word, whatever it was bound to; 404 without such an agent, vault or key.
 
-    A key that an agent brought becomes a wallet by it.
+    A key that an agent brought becomes a wallet by it, when `confirm` is its address; until then 409
+    `confirmation_required` that shows it.
     """
     path, vault_id = request.signing_key_path, request.vault_id
     check_path(path, field="signing_key_path")
@@ -78,7 +84,11 @@ async def bind(
         raise not_found(f"There is no signing key at {path} in this vault")
     if there["key_id"] is None:
         raise bad_request(f"The secret at {path} is not a signing key", signing_key_path="not a signing key")
+    address = bytes(there["address"])
     if there["unconfirmed"]:
+        # behind the lock: the agent may have put another key there since the person looked
+        if not agrees(confirm, [address], "address"):
+            raise _unconfirmed(path, format_address(address))
         await secrets.confirm_key(connection, there["secret_id"], there["version"])
     values: dict[str, Any] = {"vault_id": vault_id, "secret_id": there["secret_id"], "bound_by": caller.id}
     found = await connection.execute(select(_TABLE.c.vault_id).where(*_is(agent_id, path)))
@@ -88,7 +98,6 @@ async def bind(
     row = await connection.execute(
         statement.on_conflict_do_update(index_elements=_KEYS, set_=replaced).returning(*_TABLE.c)
     )
-    address = bytes(there["address"])
     before_text = None if before is None else str(before)
     await _audit(connection, caller, agent_id, {"path": path, **values}, address, before_vault_id=before_text)
     return shown(row.one(), address)
@@ -101,6 +110,17 @@ async def listed(connection: AsyncConnection, caller: Caller, agent_id: UUID, pa
     query = select(*_TABLE.c, _ADDRESS).where(_TABLE.c.agent_id == agent_id).order_by(_TABLE.c.path)
     found = await connection.execute(query.limit(page.limit).offset(page.offset))
     return [shown(row, row.address) for row in found]
+
+
+def _unconfirmed(path: str, address: str) -> Problem:
+    return Problem(
+        409,
+        f"An agent brought the key of {address} to {path}: make sure that it is the one you mean, the agent may know"
+        f" its private key. Nothing was done; repeat the request with ?confirm={address} to make it a wallet.",
+        type="confirmation_required",
+        title="Confirmation Required",
+        extra={"addresses": [address], "address_count": 1},
+    )
 
 
 def _is(agent_id: UUID, path: str) -> tuple[Any, Any]:

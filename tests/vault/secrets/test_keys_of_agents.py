@@ -1,7 +1,9 @@
 """A signing key that an agent brings never becomes a wallet that people are shown, unless one of them said so."""
 
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from eth_account import Account
 
@@ -50,12 +52,12 @@ async def signs_with(tenant: Tenant, agent: Robot) -> str | int:
         return problem.status
 
 
-async def bind(tenant: Tenant, agent: Robot, vault_id: str) -> dict[str, Any]:
-    answer = await tenant.as_(tenant.owner).put(
-        f"/v1/agents/{agent.id}/signing-keys", json={"signing_key_path": PATH, "vault_id": vault_id}
+async def bind(tenant: Tenant, agent: Robot, vault_id: str, confirm: str | None = None) -> httpx.Response:
+    return await tenant.as_(tenant.owner).put(
+        f"/v1/agents/{agent.id}/signing-keys",
+        json={"signing_key_path": PATH, "vault_id": vault_id},
+        params={} if confirm is None else {"confirm": confirm},
     )
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
 
 
 async def test_it_is_no_wallet_until_a_human_says_so(tenant: Tenant, agent: Robot, vault_id: str) -> None:
@@ -73,7 +75,8 @@ async def test_it_is_no_wallet_until_a_human_says_so(tenant: Tenant, agent: Robo
     (written,) = await tenant.audit("secret.write", made["id"])
     assert key.address not in str(written["details"])
 
-    assert (await bind(tenant, agent, vault_id))["address"] == key.address
+    bound = await bind(tenant, agent, vault_id, key.address)
+    assert (bound.status_code, bound.json()["address"]) == (200, key.address)
 
     for metadata in await shown(tenant, vault_id):
         assert metadata == {"address": key.address, "team": "a"}
@@ -84,6 +87,34 @@ async def test_it_is_no_wallet_until_a_human_says_so(tenant: Tenant, agent: Robo
         json={"type": "private_key", "value": Account.create().key.to_0x_hex()},
     )
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("form", [str, str.lower])
+async def test_the_word_names_the_address(
+    tenant: Tenant, agent: Robot, vault_id: str, form: Callable[[str], str]
+) -> None:
+    """Nobody confirms what he was not shown, nor what the agent put there since."""
+    seen, other = Account.create(), Account.create()
+    await bring(tenant, agent, vault_id, seen)
+    asked = await bind(tenant, agent, vault_id)
+    told = asked.json()
+    assert (asked.status_code, told["type"]) == (409, "confirmation_required")
+    assert (told["addresses"], told["address_count"]) == ([seen.address], 1)
+    assert f"?confirm={seen.address}" in told["detail"]
+    await bring(tenant, agent, vault_id, other)
+
+    for word in (form(seen.address), "1", "", "yes", other.address.swapcase()):
+        refused = await bind(tenant, agent, vault_id, word)
+        assert (refused.status_code, refused.json()["addresses"]) == (409, [other.address]), word
+
+    assert await signs_with(tenant, agent) == 403
+    assert all("address" not in each for each in await shown(tenant, vault_id))
+    rows = await tenant.rows("SELECT 1 FROM agent_signing_keys WHERE agent_id = :id", id=agent.id)
+    assert rows == []
+    assert (await bind(tenant, agent, vault_id, form(other.address))).status_code == 200
+    assert await signs_with(tenant, agent) == other.address.lower()
+    # what people are shown anyhow is bound without a question
+    assert (await bind(tenant, agent, vault_id)).status_code == 200
 
 
 async def test_at_a_wallets_path_it_is_refused(tenant: Tenant, agent: Robot, vault_id: str) -> None:

@@ -51,6 +51,8 @@ class SecretVersion(Base):
     __tablename__ = "secret_versions"
     __table_args__ = (
         Index("ix_secret_versions_key_id", "key_id"),
+        # whose key an address is; most versions have none
+        Index("ix_secret_versions_address", "address", postgresql_where=sql("address IS NOT NULL")),
         # what a path stands for: a signing key before anything else, then the newest
         Index(
             "ix_secret_versions_current",

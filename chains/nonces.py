@@ -23,23 +23,49 @@ class Counts:
         return max(self.mined, self.pending)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A wallet as we know it without asking the chain: the tracker, and our own nonces.
+
+    `in_flight` are those of transactions that wait for a block, `taken` all that transactions of ours have; where the
+    latter were not read, those in flight have to do.
+    """
+
+    tracked: int
+    in_flight: Sequence[int] = ()
+    taken: Sequence[int] | None = None
+
+    def ours_from(self, nonce: int) -> int:
+        """How many of ours have this nonce or a higher one (at least)."""
+        return sum(1 for each in (self.in_flight if self.taken is None else self.taken) if each >= nonce)
+
+    @property
+    def may_be_mined(self) -> int:
+        """The highest count that the blocks can have by now if nobody else uses the key."""
+        return min((*self.in_flight, self.tracked)) + len(self.in_flight)
+
+
 def next_nonce(tracked: int, pending: int) -> int:
     """The next free nonce: what we gave out counts, and so does what others sent with the same key."""
     return max(tracked, pending)
 
 
-def is_believable(said: Counts, tracked: int) -> bool:
+def is_believable(said: Counts, known: Known) -> bool:
     """Is nothing of it more than `SLACK` above what is mined and ours in flight?
 
-    `tracked` is our own next nonce, above everything of ours; the mined count comes from the same endpoint as the
-    pending one, so it is held against ours too.
+    The tracker alone is no measure: the word before may have led it up, and each further one would again be near it.
+    So ours are counted; the mined count comes from the same endpoint, and is held against them too.
     """
-    return said.mined <= tracked + SLACK and said.next <= max(tracked, said.mined) + SLACK
+    accounted = min(known.tracked, said.mined + known.ours_from(said.mined))
+    return said.mined <= known.may_be_mined + SLACK and said.next <= max(said.mined, accounted) + SLACK
 
 
 def is_supported(said: Counts, tracked: int, ours: int) -> bool:
-    """Does the chain, with `ours` nonces from the mined count on taken by us, come within `SLACK` of our tracker?"""
-    return tracked <= max(said.next, said.mined + ours) + SLACK
+    """Does the chain, with `ours` nonces from the mined count on taken by us, come within `SLACK` of our tracker?
+
+    What a pool is said to hold supports nothing: whoever led the tracker up would say that it is right.
+    """
+    return tracked <= said.mined + ours + SLACK
 
 
 def all_the_same(said: Sequence[int]) -> bool:
@@ -47,14 +73,14 @@ def all_the_same(said: Sequence[int]) -> bool:
     return len(said) > 1 and len(set(said)) == 1
 
 
-def choose(first: Counts, said: Sequence[Counts], tracked: int) -> Counts | None:
+def choose(first: Counts, said: Sequence[Counts], known: Known) -> Counts | None:
     """The counts to go by: `first` where it is believable, else the lowest believable of all, else what all say.
 
     None where nobody's word is believable and they do not say the same.
     """
-    if is_believable(first, tracked):
+    if is_believable(first, known):
         return first
-    believable = [each for each in said if is_believable(each, tracked)]
+    believable = [each for each in said if is_believable(each, known)]
     if believable:
         return min(believable, key=lambda each: each.next)
     if all_the_same([each.next for each in said]):

@@ -11,12 +11,11 @@ from chains.chain import Chain
 from chains.errors import RpcError
 from chains.hexdata import format_data
 from chains.nonce_user import user_of_nonce
-from chains.nonces import SLACK, Counts, all_the_same, choose, is_believable, is_supported
+from chains.nonces import SLACK, Counts, Known, all_the_same, choose, is_believable, is_supported
 from chains.quantities import COUNT_BITS, quantity
 from chains.quote import Quote, pending_count
 from chains.rpc import ChainClient
 from intents import wallets
-from intents.wallets import Known
 from vault.context import Context
 from vault.errors import Problem, unavailable
 
@@ -34,9 +33,9 @@ async def believed(
     No lock is held: what is decided here is checked against the locked tracker again.
     """
     said = Counts(quoted.mined_nonce, quoted.pending_nonce)
-    if not is_believable(said, known.tracked):
-        said = await _doubted(client, chain, address, known.tracked, said)
-    ours = known.in_flight_from(said.mined)
+    if not is_believable(said, known):
+        said = await _doubted(context, client, chain, address, said)
+    ours = known.ours_from(said.mined)
     if known.tracked > max(said.next, said.mined + ours):
         # a count that went back: a node that lags, or a chain that began anew since it was last looked at
         await client.verify_chain()
@@ -73,17 +72,23 @@ async def _ask(client: ChainClient, address: bytes) -> Counts | None:
         return None
 
 
-async def _doubted(client: ChainClient, chain: Chain, address: bytes, tracked: int, first: Counts) -> Counts:
-    """What may be gone by although the first word was beyond belief."""
-    said = await ask_all(client, address) if len(client.each()) > 1 else [first]
-    base = tracked
+async def _doubted(context: Context, client: ChainClient, chain: Chain, address: bytes, first: Counts) -> Counts:
+    """What may be gone by although the first word was beyond belief at first sight."""
+    async with context.database.statements() as connection:
+        known = await wallets.known(connection, chain.chain_id, address, first.mined)
+    tracked = known.tracked
+    if is_believable(first, known):  # with fillers and what is in blocks
+        return first
+    said = await ask_all(client, address)
     lowest = min((each.mined for each in said), default=0)
+    async with context.database.statements() as connection:
+        known = await wallets.known(connection, chain.chain_id, address, lowest)
     # A key that is used elsewhere too, or was before it came here: all say so, or the chain shows who used the nonce
-    if lowest > tracked + SLACK and (
+    if lowest > known.tracked + SLACK and (
         all_the_same([each.mined for each in said]) or await _is_used(client, address, lowest - 1)
     ):
-        base = lowest
-    chosen = choose(first, said, base)
+        known = Known(lowest)
+    chosen = choose(first, said, known)
     if chosen is None:
         log.warning(
             "chain %s, wallet %s: counts of %s are not believed; the next nonce here is %d",
@@ -116,6 +121,9 @@ async def within_reach(
     """Can a transaction with `nonce` be mined once ours before it are, by `first` or any other endpoint's word?"""
     for others in (False, True):
         said = await ask_all(client, address) if others else [first]
+        # what several say alike of their pools is believed as long as they do
+        if all_the_same([each.next for each in said]) and nonce <= said[0].next + SLACK:
+            return True
         async with context.database.statements() as connection:
             for each in said:
                 ours = await wallets.occupied(connection, chain.chain_id, address, each.mined, nonce)

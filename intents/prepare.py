@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
 from chains.gas import TRANSACTION_GAS, gas_fault
+from chains.nonces import Known
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
 from chains.simulate import Behind, Call, SimulationResult, recommended_gas, simulate
@@ -65,7 +66,7 @@ class Background:
     grounds: Grounds
     spent_wei: int
     prior: tuple[Prior, ...]
-    known: wallets.Known
+    known: Known
     simulation_required: bool
 
 
@@ -119,7 +120,7 @@ async def read_background(context: Context, caller: Caller, draft: Draft, before
             grounds=Grounds(key, limits),
             spent_wei=spent_wei,
             prior=before,
-            known=wallets.Known(tracked, tuple(each.nonce for each in before)),
+            known=Known(tracked, tuple(each.nonce for each in before)),
             simulation_required=await get_setting(connection, REQUIRE_SIMULATION) != "false",
         )
 

@@ -59,8 +59,10 @@ async def show(
     row = (await connection.execute(_ROW, named)).first()
     tracked = int(row.next_nonce) if row else 0
     answered = [each for each in said if each is not None]
-    by = (choose(answered[0], answered, tracked) or min(answered, key=lambda each: each.next)) if answered else None
-    gap = above = None
+    by = gap = above = None
+    if answered:
+        known = await wallets.known(connection, chain.chain_id, address, min(each.mined for each in answered))
+        by = choose(answered[0], answered, known) or min(answered, key=lambda each: each.next)
     if by is not None:
         ours = await wallets.occupied(connection, chain.chain_id, address, by.mined, tracked)
         gap = max(tracked - by.mined - ours, 0)

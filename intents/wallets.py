@@ -1,6 +1,5 @@
 """The wallet row: lock it, read its tracker, give out a nonce. Keyed by chain and address, never by agent."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,9 @@ from chains.errors import NonceInFlight
 from intents.status import IN_FLIGHT, OCCUPYING
 from vault.errors import conflict, unavailable
 
+# more nonces of ours than any pool takes of one account
+MAX_TAKEN = 10_000
+
 _LOCK = text("""
     SELECT next_nonce, resynced_at IS NOT NULL AS resynced FROM wallets
     WHERE chain_id = :chain_id AND address = :address FOR UPDATE
@@ -21,6 +23,18 @@ _TAKEN = text("""
     SELECT count(*) FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :low AND nonce < :high
       AND status <> 'sign_only' AND chain_reset_at IS NULL
+""")
+_OURS = text("""
+    SELECT nonce FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :low AND nonce < :high
+      AND status <> 'sign_only' AND chain_reset_at IS NULL
+    ORDER BY nonce DESC LIMIT :max_rows
+""")
+_WAITING = text("""
+    SELECT nonce FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
+      AND status = ANY(:in_flight) AND given_up_at IS NULL
+    ORDER BY nonce DESC LIMIT :max_rows
 """)
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
@@ -58,21 +72,18 @@ _OCCUPIED = text("""
 """)
 
 
-@dataclass(frozen=True)
-class Known:
-    """A wallet as we know it without asking the chain: the tracker, and nonces of transactions in flight."""
-
-    tracked: int
-    in_flight: Sequence[int]
-
-    def in_flight_from(self, nonce: int) -> int:
-        """How many of ours in flight have this nonce or a higher one (at least)."""
-        return sum(1 for each in self.in_flight if each >= nonce)
-
-
 async def read(connection: AsyncConnection, chain_id: int, address: bytes) -> int:
     """The tracked next nonce, without a lock; 0 for a wallet that is not known."""
     return int((await connection.execute(_READ, {"chain_id": chain_id, "address": address})).scalar() or 0)
+
+
+async def known(connection: AsyncConnection, chain_id: int, address: bytes, low: int) -> nonces.Known:
+    """The wallet with what is in flight, and all of ours from `low` on; the highest `MAX_TAKEN` of each."""
+    tracked = await read(connection, chain_id, address)
+    named = {"chain_id": chain_id, "address": address, "max_rows": MAX_TAKEN}
+    waiting = (await connection.execute(_WAITING, named | {"in_flight": list(IN_FLIGHT)})).scalars()
+    ours = (await connection.execute(_OURS, named | {"low": low, "high": tracked})).scalars()
+    return nonces.Known(tracked, tuple(waiting), tuple(ours))
 
 
 async def occupied(connection: AsyncConnection, chain_id: int, address: bytes, low: int, high: int) -> int:

@@ -98,6 +98,26 @@ async def test_where_nobody_is_believable_nothing_is_signed(
     assert listed.json() == {"transactions": []}
 
 
+async def test_lies_within_the_slack_lead_a_wallet_no_further_each_time(human: World, nodes: list[OddNode]) -> None:
+    """One endpoint answers, and always says that 17 more wait than the last nonce we used."""
+    wallet, agent = await human.wallet(wei=0), await human.agent()
+    gone(nodes[1])
+    gone(nodes[2])
+    says(nodes[0], pending=16)
+    sent = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+    assert (await agent.get(sent.json()["id"]))["nonce"] == 16
+    says(nodes[0], pending=33)
+    for _ in range(2):
+        sent = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+        assert sent.status_code == 503, sent.text
+        assert "not believable" in sent.json()["detail"]
+    # the others say how it is
+    nodes[1].be_sound()
+    nodes[2].be_sound()
+    sent = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+    assert (await agent.get(sent.json()["id"]))["nonce"] == 17
+
+
 async def test_two_that_say_different_absurd_things_are_not_believed(human: World, nodes: list[OddNode]) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     says(nodes[0], pending=ABSURD)

@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vault.admin.schemas import ClosedOrgResponse, ReopenedOrgResponse
 from vault.agents.models import Agent
 from vault.audit.write import write, write_for
+from vault.auth.again import still
 from vault.auth.caller import Caller
+from vault.auth.dependencies import platform_admin
 from vault.auth.emails import parse_email
 from vault.auth.models import User
 from vault.columns import AnyRow
@@ -48,6 +50,7 @@ async def reopen(
     """
     person = None if owner_email is None else await _person(connection, owner_email)
     await repository.lock(connection, org_id, *([] if person is None else [person.org_id]))
+    await platform_admin(await still(connection, caller))
     organisation = (
         await connection.execute(select(Organisation.closed_at).where(Organisation.id == org_id))
     ).one_or_none()

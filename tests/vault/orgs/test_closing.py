@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.factories import make_user
 from tests.support.vault_api import Tenant
 from vault.agents import service as agents
 from vault.auth.close_account import close_account
 from vault.context import Context
+from vault.orgs.repository import lock
 from vault.vaults import service as vaults
 
 
@@ -61,3 +63,18 @@ async def test_nothing_is_made_behind_it(tenant: Tenant, context: Context, what:
         await waiting(tenant, making)
     assert (await making).status_code == 401
     assert await live(tenant) == []
+
+
+async def test_an_administrator_whose_office_ended_while_he_waited_opens_nothing(
+    tenant: Tenant, context: Context
+) -> None:
+    boss, org_id = await make_user(tenant.database, is_platform_admin=True), tenant.owner.org_id
+    http = tenant.as_(tenant.owner)
+    assert (await http.request("DELETE", "/v1/auth/me", json={"confirmation": "DELETE MY ACCOUNT"})).status_code == 204
+    async with context.database.begin() as transaction:
+        await lock(transaction, org_id)
+        opening = asyncio.create_task(tenant.as_(boss).post(f"/v1/admin/orgs/{org_id}/restore"))
+        await waiting(tenant, opening)
+        await tenant.change("UPDATE users SET is_platform_admin = false WHERE id = :id", id=boss.id)
+    assert (await opening).status_code == 403
+    assert (await tenant.rows("SELECT closed_at FROM organisations WHERE id = :id", id=org_id))[0]["closed_at"]

@@ -2,7 +2,8 @@
 
 A try is counted before its password is looked at and forgiven when it was right, so that many tries at once, in
 however many processes, are no way around the count. Unknown accounts are counted like known ones. Over all places
-that an account does not know there is a ceiling; others' failures never lock a place that it knows.
+of an account there is a ceiling, which the right password passes from a place that the account knows; known devices
+are counted by themselves.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from vault.errors import Problem
 
 FREE_OF_ACCOUNT = 5
 FREE_FROM_ADDRESS = 20
-# failures an hour of one account, from all places it does not know together
+# failures an hour of one account, from all places together except the devices it knows
 FREE_OF_STRANGERS = 100
 STRANGERS_WINDOW_S = 3600
 # after so long without a failure the count starts anew
@@ -35,7 +36,8 @@ ADDRESS_FADES_S = 3600
 class Subject:
     """What is locked. A success forgets all failures of what is one's own, of what others share only itself.
 
-    `is_final`: while it is locked nothing is looked at. Otherwise the block of `counted` looks, but lets nobody in.
+    `is_final`: while it is locked nothing is looked at. Otherwise the block of `counted` looks, but lets nobody in
+    who was not here before.
     """
 
     digest: bytes
@@ -43,6 +45,14 @@ class Subject:
     free: int
     fades_s: int
     is_final: bool = True
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A try that may be looked at: what it was counted against, and the seconds that it waits even if it is right."""
+
+    subjects: tuple[Subject, ...]
+    wait_s: int
 
 
 _COUNT = text("""
@@ -84,25 +94,24 @@ _TAKE_BACK_FROM_STRANGERS = text("UPDATE lockouts SET failures = greatest(failur
 
 def of_login(email: str, place: Place, ip: str | None) -> tuple[Subject, ...]:
     """What a log-in at an account, by its (normalised) address, counts against, whether or not there is one."""
-    if place.is_known:
+    if place.is_device:
         return (account(email, place),)
     return account(email, place), strangers(email), address(ip)
 
 
 def account(email: str, place: Place) -> Subject:
     """The password of an account, from one place."""
-    # who was here before is answered by a mail at least, whoever else fails at this address
-    return _own("account", f"{place.name}:{email}", is_final=not place.is_known)
+    return _own("account", f"{place.name}:{email}")
 
 
 def strangers(email: str) -> Subject:
-    """The password of an account, from all the places that it does not know."""
+    """The password of an account, from all places except the devices that it knows."""
     digest = _digest("strangers", email)
     return Subject(digest, "strangers", FREE_OF_STRANGERS, STRANGERS_WINDOW_S, is_final=False)
 
 
 def address(ip: str | None) -> Subject:
-    """Where tries at accounts that do not know it come from; an IPv6 host has a whole /64 to itself."""
+    """Where tries come from that show no known device; an IPv6 host has a whole /64 to itself."""
     return _of_address("address", ip, is_final=False)
 
 
@@ -127,25 +136,25 @@ def code_guesses_of(user_id: UUID) -> Subject:
 
 
 @asynccontextmanager
-async def counted(database: Database, *subjects: Subject) -> AsyncIterator[int]:
+async def counted(database: Database, *subjects: Subject) -> AsyncIterator[Tried]:
     """Count a try before it is looked at: the block looks, and calls `passed` if it was right.
 
-    Gives the seconds for which even a right one is not let in (0: it is). Problem 429 with Retry-After, without the
-    block, for what is locked for good. A try that we had no time for is forgiven.
+    Problem 429 with Retry-After, without the block, for what is locked for good. A try that we had no time for is
+    forgiven.
     """
-    ours, wait_s = await _count(database, subjects)
+    tried = await _count(database, subjects)
     try:
-        yield wait_s
+        yield tried
     except Problem as problem:
         if problem.status == 503:
             async with database.begin() as connection:
-                for subject in ours:
+                for subject in tried.subjects:
                     await _take_back(connection, subject)
         raise
 
 
 async def passed(connection: AsyncConnection, *subjects: Subject) -> None:
-    """The try that was counted was right, in the transaction that it opens the door in."""
+    """The try that was counted against these was right, in the transaction that it opens the door in."""
     for subject in _in_order(subjects):
         if subject.kind == "own":
             await connection.execute(_FORGET, {"subject": subject.digest})
@@ -153,17 +162,17 @@ async def passed(connection: AsyncConnection, *subjects: Subject) -> None:
             await _take_back(connection, subject)
 
 
-def locked(wait_s: int, said: str = "Too many failed attempts;") -> Problem:
+def locked(wait_s: int | str, said: str = "Too many failed attempts;") -> Problem:
     """The answer to a try that is not let in for so many seconds."""
     return Problem(
         429,
-        f"{said} try again in {wait_s} second{'s' if wait_s > 1 else ''}",
+        f"{said} try again in {wait_s} second{'s' if int(wait_s) > 1 else ''}",
         headers={"Retry-After": str(wait_s)},
     )
 
 
-async def _count(database: Database, subjects: tuple[Subject, ...]) -> tuple[list[Subject], int]:
-    """Count for all that are not locked; which those are, and the seconds to wait for the others."""
+async def _count(database: Database, subjects: tuple[Subject, ...]) -> Tried:
+    """Count for all that are not locked."""
     ours, wait_s = [], 0
     async with database.engine.connect() as connection:
         for subject in _in_order(subjects):
@@ -176,7 +185,7 @@ async def _count(database: Database, subjects: tuple[Subject, ...]) -> tuple[lis
                 await connection.rollback()
                 raise locked(wait_s)
         await connection.commit()
-    return ours, wait_s
+    return Tried(tuple(ours), wait_s)
 
 
 async def _count_one(connection: AsyncConnection, subject: Subject) -> bool:
@@ -201,8 +210,8 @@ def _in_order(subjects: tuple[Subject, ...]) -> list[Subject]:
     return sorted(set(subjects), key=lambda subject: (subject.kind != "own", subject.kind, subject.digest))
 
 
-def _own(kind: str, name: str, *, is_final: bool = True) -> Subject:
-    return Subject(_digest(kind, name), "own", FREE_OF_ACCOUNT, ACCOUNT_FADES_S, is_final)
+def _own(kind: str, name: str) -> Subject:
+    return Subject(_digest(kind, name), "own", FREE_OF_ACCOUNT, ACCOUNT_FADES_S)
 
 
 def _of_address(kind: str, ip: str | None, *, is_final: bool = True) -> Subject:

@@ -18,30 +18,42 @@ from vault.context import Context
 from vault.errors import Problem, bad_request, unauthorized
 from vault.limits.hit import hit
 
-CLOSED = (
-    "Too many failed log-ins at this account. If your password was right, a mail with a link is on its way that lets"
-    " this device in; otherwise"
+TOO_MANY = (
+    "Too many log-ins at this account. If your password was right, a mail with a link is on its way that lets this"
+    " device in; otherwise"
 )
 
 
 async def login(context: Context, email: str, password: str, origin: Origin) -> TokenReply:
     """A token for the right password; Problem 401 otherwise, after the same work for unknown addresses, and 429 for
     accounts and addresses that failed too often.
+
+    Which of the limits it was, and whether there is such an account or it was here before, no answer tells.
     """
+    try:
+        return await _try(context, email, password, origin)
+    except Problem as problem:
+        if problem.status != 429:
+            raise
+        raise lockout.locked(problem.headers["Retry-After"], TOO_MANY) from None
+
+
+async def _try(context: Context, email: str, password: str, origin: Origin) -> TokenReply:
     address = normalise(email)
     if len(password.encode()) > MAX_BYTES:
         raise unauthorized("Invalid credentials")
     async with context.database.begin() as connection:
         account = await accounts.find_by_email(connection, address)
         place = await places.find(connection, address, origin)
-    if not place.is_known:
+    # what counts, and when, is the same wherever the account is known: an address is shared with those who guess
+    if not (place.is_device or origin.is_host):
         await hit(context, "auth", place.name, address)
     subjects = lockout.of_login(address, place, origin.address)
-    async with lockout.counted(context.database, *subjects) as wait_s:
+    async with lockout.counted(context.database, *subjects) as tried:
         # No connection is held while Argon2 works: a burst of logins must not take the pool from signing.
         matched = await verify_password(account.password_hash if account else None, password, place)
-        if wait_s:
-            raise await _turned_away(context, address, account if matched else None, origin, wait_s)
+        if tried.wait_s and not (matched and place.is_known):
+            raise await _turned_away(context, address, account if matched else None, origin, tried.wait_s)
         stronger = None
         is_as_typed = matched is Match.AS_TYPED
         if account is not None and matched and (is_as_typed or needs_rehash(account.password_hash)):
@@ -54,7 +66,7 @@ async def login(context: Context, email: str, password: str, origin: Origin) -> 
                 if stronger:
                     await accounts.set_password_hash(connection, current.id, stronger)
                 reply = await log_in(context, connection, current, "password", origin.address)
-                await lockout.passed(connection, *subjects)
+                await lockout.passed(connection, *tried.subjects)
                 return reply
             await note_failure(connection, current, "password", origin.address)
         raise unauthorized("Invalid credentials")
@@ -112,7 +124,7 @@ async def _turned_away(
             await attempt.rollback()
         method = "password_from_unknown_device" if is_right else "password"
         await note_failure(connection, current, method, origin.address)
-    return lockout.locked(wait_s, CLOSED)
+    return lockout.locked(wait_s)
 
 
 async def _holds(connection: AsyncConnection, looked_at: AnyRow) -> bool:

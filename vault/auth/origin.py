@@ -22,11 +22,13 @@ class Origin:
 class Place:
     """What tries are counted by, and who waits in one line: a known device, or an address (of IPv6 its network).
 
-    `is_known` says that the account it tries to enter was entered from here before.
+    `is_known` says that the account it tries to enter was entered from here before; nobody may learn that by trying,
+    except who shows the cookie of a device (`is_device`).
     """
 
     name: str
     is_known: bool = False
+    is_device: bool = False
 
 
 # the operator's own doing

@@ -31,7 +31,7 @@ async def find(connection: AsyncConnection, email: str, origin: Origin) -> Place
     )
     known = set((await connection.execute(statement)).scalars())
     if device in known:
-        return Place(f"device:{device.hex()}", is_known=True)
+        return Place(f"device:{device.hex()}", is_known=True, is_device=True)
     return at_address(origin.address, is_known=origin.is_host or address in known)
 
 

@@ -70,7 +70,9 @@ async def test_an_administrator_whose_office_ended_while_he_waited_opens_nothing
 ) -> None:
     boss, org_id = await make_user(tenant.database, is_platform_admin=True), tenant.owner.org_id
     http = tenant.as_(tenant.owner)
-    assert (await http.request("DELETE", "/v1/auth/me", json={"confirmation": "DELETE MY ACCOUNT"})).status_code == 204
+    assert (
+        await http.request("DELETE", "/v1/auth/me", json={"confirmation": "DELETE MY ACCOUNT"})
+    ).status_code == 204
     async with context.database.begin() as transaction:
         await lock(transaction, org_id)
         opening = asyncio.create_task(tenant.as_(boss).post(f"/v1/admin/orgs/{org_id}/restore"))

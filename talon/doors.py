@@ -26,6 +26,8 @@ BODY_PACE = 512
 STUCK_S = 20.0
 SWEEP_S = 1.0
 LOG_S = 60.0
+# an address with fewer connections has hardly any: the last places are for such
+FEW = 8
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,11 @@ class Rooms:
     reserve: int
     of_an_address: int
     of_a_known_address: int
+
+    @property
+    def last(self) -> int:
+        """How many are for addresses with hardly any: so no few addresses, however known, can fill the house."""
+        return self.most // 16
 
 
 def rooms(most: int, of_an_address: int, descriptors: int) -> Rooms:
@@ -93,8 +100,9 @@ class Doorkeeper:
         bound = self._room.of_a_known_address if is_known else self._room.of_an_address
         if not is_proxy and self._of_group[group] >= bound and not self._close_first(self._waiting.get(group)):
             return self._refuse()
-        # the reserve is for those we know
-        is_full = len(self._guests) >= self._room.most
+        # the reserve is for those we know, and the last places for those who have hardly any
+        last = self._room.last if self._of_group[group] >= FEW else 0
+        is_full = len(self._guests) >= self._room.most - last
         is_full = is_full or (not is_known and self._strangers >= self._room.most - self._room.reserve)
         if is_full and not self._close_first(self._waiting_strangers or self._longest_line()):
             return self._refuse()

@@ -89,6 +89,19 @@ async def test_strangers_leave_the_reserve_to_those_we_know(hall: Hall) -> None:
     assert fates(hall.enter("198.51.100.7")) == "-"
 
 
+async def test_two_known_addresses_do_not_fill_the_house() -> None:
+    recent = Recent()
+    hall = Hall()
+    hall.keeper = Doorkeeper(rooms(160, 40, 10_000), recent, parse_networks(("10.0.0.0/8",)))
+    for peer in ("203.0.113.1", "203.0.113.2", "203.0.113.3"):
+        recent.proved(peer, "user:1", peer)
+    came = [each for peer in ("203.0.113.1", "203.0.113.2") for each in hall.enter(peer, 120, served=True)]
+    assert fates(came).count("o") == 150
+    # nor does what is behind a proxy
+    assert fates(hall.enter("10.0.0.1", 20, served=True)) == "o" * 8 + "-" * 12
+    assert fates(hall.enter("203.0.113.3", 2)) == "oo"
+
+
 async def test_waiting_strangers_give_way_to_anybody(hall: Hall) -> None:
     strangers = [hall.enter(f"203.0.113.{number}")[0] for number in range(9)]
     assert fates(strangers) == "xxooooooo"

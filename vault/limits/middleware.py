@@ -1,5 +1,6 @@
 """ASGI middleware before everything that costs something: too many requests of one client are answered 429."""
 
+from collections import Counter
 from typing import cast
 
 from starlette.requests import Request
@@ -12,41 +13,73 @@ from vault.errors import Problem
 from vault.limits.hit import hit
 from vault.limits.routes import limits_of
 from vault.limits.whom import Whom
+from vault.metrics import counts
 from vault.problems import render
+
+# of one principal in one process: more than its submissions that wait for one wallet, far fewer than the connections
+# of its address, which are others' too
+AT_ONCE = 256
 
 
 class RateLimit:
-    """Counts every request of a client, or of a principal that we know, against the limits of its route."""
+    """Counts every request of a client, or of a principal that we know, against the limits of its route, and how many
+    of a principal are being served."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._served: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
-            request = Request(scope)
-            try:
-                await _count(request)
-            except Problem as problem:
-                await render(problem)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            principal = await _count(Request(scope))
+            self._enter(principal)
+        except Problem as problem:
+            await render(problem)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._leave(principal)
+
+    def _enter(self, principal: str | None) -> None:
+        if principal is None:
+            return
+        if self._served[principal] >= AT_ONCE:
+            counts.denied("rate_limit", "at_once")
+            raise Problem(
+                429,
+                f"{AT_ONCE} requests of yours are being served; wait for an answer, or try again in 1 second",
+                headers={"Retry-After": "1"},
+            )
+        self._served[principal] += 1
+
+    def _leave(self, principal: str | None) -> None:
+        if principal is not None:
+            self._served[principal] -= 1
+            if not self._served[principal]:
+                del self._served[principal]
 
 
-async def _count(request: Request) -> None:
+async def _count(request: Request) -> str | None:
+    """The principal that it counted against; None for nobody's."""
     names = limits_of(request.method, request.url.path)
     if not names:
-        return
+        return None
     context = cast(Context, request.app.state.context)
     authenticator = authenticator_of(request)
     client = group_of(authenticator.address(request))
-    await _count_widely(request, context, names[0], client, _whom_of(request, context, authenticator))
+    principal = await _count_widely(request, context, names[0], client, _whom_of(request, context, authenticator))
     for name in names[1:]:
         # each route by itself: a flood of one kind of log-in leaves the others alone
         await hit(context, name, client, request.url.path)
+    return principal
 
 
-async def _count_widely(request: Request, context: Context, name: str, client: str, whom: Whom) -> None:
+async def _count_widely(request: Request, context: Context, name: str, client: str, whom: Whom) -> str | None:
     principal = whom.remembered(request)
     if principal is None:
         try:
@@ -57,6 +90,7 @@ async def _count_widely(request: Request, context: Context, name: str, client: s
                 raise
     if principal is not None:
         await hit(context, name, principal)
+    return principal
 
 
 def _whom_of(request: Request, context: Context, authenticator: Authenticator) -> Whom:

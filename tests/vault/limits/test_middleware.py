@@ -1,22 +1,25 @@
 """Requests over the limit: one form of answer, counted by who really asks."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from talon.dashboard.sign_in import router as sign_in
 from tests.support.factories import make_agent
 from tests.support.vault_app import client, make_app
 from tests.vault.auth.people import an_email, log_in, make_person
 from vault.auth import places
+from vault.auth.dependencies import AnyCaller
 from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context
 from vault.db import Database
 from vault.health.router import router as health
+from vault.limits import middleware
 from vault.limits.middleware import RateLimit
 
 
@@ -142,3 +145,34 @@ async def test_only_a_trusted_proxy_says_who_asks(limited: FastAPI) -> None:
     # who hides is counted with all who do, never as the proxy
     assert [await post("10.0.0.7", f"hidden-{n}") for n in range(4)] == [401, 401, 401, 429]
     assert await post("10.0.0.7", "10.0.0.7") == 401
+
+
+async def test_of_one_principal_so_many_are_served_at_once(
+    context: Context, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that wait hold connections, and the address has no more of them than all at it need."""
+    monkeypatch.setattr(middleware, "AT_ONCE", 3)
+    router, inside, go_on = APIRouter(), asyncio.Semaphore(0), asyncio.Event()
+
+    @router.post("/v1/slow", status_code=204)
+    async def slow(caller: AnyCaller) -> None:
+        inside.release()
+        await go_on.wait()
+
+    app = make_app(context, (*AUTH, router))
+    app.add_middleware(RateLimit)
+    person = await make_person(database)
+    agent = await make_agent(database, person.org_id)
+    async with client(app, agent.key, peer="203.0.113.90") as robot, client(app, person.key) as human:
+        # who it is has to be seen once
+        assert (await robot.get("/v1/auth/me")).status_code == 403
+        held = [asyncio.create_task(robot.post("/v1/slow")) for _ in range(3)]
+        for _ in held:
+            await asyncio.wait_for(inside.acquire(), 60)
+        refused = await robot.post("/v1/slow")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert refused.json().keys() == {"type", "title", "status", "detail"}
+        assert (await human.get("/v1/auth/me")).status_code == 200
+        go_on.set()
+        assert [(await each).status_code for each in held] == [204] * 3
+        assert (await robot.post("/v1/slow")).status_code == 204

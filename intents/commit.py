@@ -86,15 +86,17 @@ async def _sign_and_write(
     claim: Claim | None,
 ) -> Committed:
     draft, key, chain_id = prepared.draft, prepared.key, prepared.draft.chain.chain_id
-    # 1. The locks, always in this order: claim, budget, agent (shared), wallet.
+    # 1. The locks, always in this order: claim, budget, agent (shared), wallet, the gate of freezes.
     if claim is not None:
         await idempotency.hold(connection, claim)
     spent_wei = await budget.lock(connection, caller.id)
-    # What a human set may have changed since it was read for the first time: what counts is what it is now.
-    now = await grounds.read(connection, caller, draft, binding=True)
+    agent = await grounds.hold(connection, caller)
+    tracker = await wallets.lock(connection, chain_id, key.address)
+    # What a human set may have changed since it was read for the first time, or while this waited for a lock: what
+    # counts is what it is now, behind the last of them.
+    now = await grounds.read(connection, caller, draft, agent)
     if now.key != key:
         raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
-    tracker = await wallets.lock(connection, chain_id, key.address)
     # 2. The nonce.
     nonce = await wallets.choose_nonce(
         connection,

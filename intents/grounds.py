@@ -28,35 +28,41 @@ class Grounds:
     limits: Limits
 
 
-async def read(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Grounds:
-    """Key and limits for this caller and draft; 403, 404, 400 or 410 as the vault says.
+async def hold(connection: AsyncConnection, caller: Caller) -> AgentGuardrails:
+    """Share-lock the agent's row to the end of the transaction: a human's change of it comes before, or waits."""
+    return await load_guardrails(connection, caller.id, share_lock=True)
 
-    With `binding` (see `read_limits`) the caller is read anew as well: what ended or narrowed its credential by now
-    counts, with 401 or 403, and no rule on addresses changes before the commit.
+
+async def read(connection: AsyncConnection, caller: Caller, draft: Draft, agent: AgentGuardrails) -> Grounds:
+    """For the last time, behind every lock that is waited for: key and limits for this caller and draft.
+
+    `agent` is what `hold` gave. No freeze and no rule on addresses comes between this and the commit. The caller is
+    read anew too: what ended or narrowed its credential by now counts. 400 to 410, as the vault says.
     """
-    limits = await read_limits(connection, caller, draft, binding=binding)
-    if binding:
-        caller = await still(connection, caller)
+    require_usable(agent)
+    await gate.require_open(connection, caller.org_id, caller.id, binding=True)
+    chain = await resolve_chain(connection, draft.chain.chain_id)
+    if draft.chain.genesis_hash not in (None, chain.genesis_hash):
+        raise conflict(f"{chain.name} was reset just now; nothing was signed, try again.")
+    limits = await limits_of(connection, agent, chain)
+    caller = await still(connection, caller)
     return Grounds(await find_signing_key(connection, caller, draft.signing_key_path), limits)
 
 
-async def read_limits(connection: AsyncConnection, caller: Caller, draft: Draft, *, binding: bool) -> Limits:
-    """The limits alone: what they forbid is forbidden whether a key lies there or not.
+async def read_limits(connection: AsyncConnection, caller: Caller, draft: Draft) -> Limits:
+    """For the first time, without a lock: what the limits forbid is forbidden whether a key lies there or not."""
+    agent = await load_guardrails(connection, caller.id)
+    require_usable(agent)
+    await gate.require_open(connection, caller.org_id, caller.id, binding=False)
+    return await limits_of(connection, agent, draft.chain)
 
-    `binding` is for the last time, under the locks: the agent's row is then share-locked to the end of the
-    transaction, so that a human's change either comes before the signature or waits for it, and the chain is
-    looked up again.
-    """
-    guardrails = await load_guardrails(connection, caller.id, share_lock=binding)
-    if not guardrails.is_active:
+
+def require_usable(agent: AgentGuardrails) -> None:
+    """403 for an agent that is deactivated, or has no Intents API."""
+    if not agent.is_active:
         raise forbidden("This agent is deactivated")
-    await gate.require_open(connection, caller.org_id, caller.id, binding=binding)
-    if not guardrails.intents_api_enabled:
+    if not agent.intents_api_enabled:
         raise forbidden("The Intents API is not enabled for this agent; a human can switch it on.")
-    chain = await resolve_chain(connection, draft.chain.chain_id) if binding else draft.chain
-    if draft.chain.genesis_hash not in (None, chain.genesis_hash):
-        raise conflict(f"{chain.name} was reset just now; nothing was signed, try again.")
-    return await limits_of(connection, guardrails, chain)
 
 
 async def limits_of(connection: AsyncConnection, guardrails: AgentGuardrails, chain: Chain) -> Limits:

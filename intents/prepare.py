@@ -110,7 +110,7 @@ async def read_background(context: Context, caller: Caller, draft: Draft, before
     What can be decided without a key and without the chain is decided before either is looked for: Denial.
     """
     async with context.database.statements() as connection:
-        limits = await grounds.read_limits(connection, caller, draft, binding=False)
+        limits = await grounds.read_limits(connection, caller, draft)
         spent_wei = await budget.read(connection, caller.id) + before_wei
         check(draft, limits, spent_wei, gas_cost_wei=0)
         key = await find_signing_key(connection, caller, draft.signing_key_path)

@@ -205,6 +205,45 @@ async def test_stop_counts_in_the_queue(human: World, running: Running, proxy: F
     assert await human.chain.nonce(wallet.address, "pending") == mined
 
 
+async def freeze(world: World, agent: Agent, _: Wallet) -> httpx.Response:
+    body = {"reason": "what it does looks wrong"}
+    return await world.http.post(f"/v1/agents/{agent.id}/freeze", json=body, headers=world.headers)
+
+
+@pytest.mark.parametrize("stop", [delete_the_policy, delete_the_key, freeze], ids=lambda stop: stop.__name__)
+@pytest.mark.parametrize("path", ["", "/sign"], ids=["submit", "sign"])
+async def test_stop_counts_behind_the_wallets_row(human: World, running: Running, stop: Stop, path: str) -> None:
+    """The wallet's row is the last lock that a submission waits for: for another process of ours, seconds long."""
+    wallet, agent = await human.wallet(), await human.agent()
+    assert (await agent.submit(wallet, address(), "0")).status_code == 201
+    body = {"to": address(), "value": "1", "chain": "anvil", "signing_key_path": wallet.path, "gas_limit": 21_000}
+    async with (
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,
+        await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking,
+    ):
+        await locking.execute(
+            "SELECT 1 FROM wallets WHERE address = %s FOR UPDATE", (bytes.fromhex(wallet.address[2:]),)
+        )
+        submission = asyncio.create_task(agent.post(path, body))
+
+        async def behind_the_row() -> bool:
+            found = await looking.execute(
+                # the worker waits for the row too, but holds no budget
+                "SELECT 1 FROM pg_locks waits JOIN pg_locks held USING (pid) WHERE NOT waits.granted"
+                " AND waits.locktype IN ('transactionid', 'tuple') AND held.relation = 'agent_budgets'::regclass"
+            )
+            return await found.fetchone() is not None
+
+        await until(behind_the_row, what="a submission behind the wallet's row", every_s=0.02)
+        said = await stop(human, agent, wallet)
+        assert said.status_code in (200, 204), said.text
+        await locking.rollback()
+    answer = await submission
+    assert answer.status_code in (403, 404), answer.text
+    await human.chain.wait_nonce(wallet.address, 1)
+    assert await human.chain.nonce(wallet.address, "pending") == 1
+
+
 async def test_a_token_that_merely_ran_out_counts(human: World, proxy: FaultyRpc) -> None:
     wallet, agent = await human.wallet(), await human.agent(token_ttl_seconds=2)
     agent = await with_token(human, agent)

@@ -108,6 +108,6 @@ async def _mined(
             effective_gas_price=price_paid(known, tx, block.base_fee),
             succeeded=await has_succeeded(client, known, tx, sender, block.base_fee),
         )
-        await settle.mined(context.database, entry.id, whole, block.at)
+        await settle.mined(context.database, entry.agent_id, entry.id, whole, block.at)
     if final:
         await settle.final(context.database, entry.id)

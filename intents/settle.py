@@ -25,8 +25,7 @@ _MINED = text("""
 
 # freed on a human's word, and in a block all the same
 _FREED = text("""
-    SELECT s.agent_id FROM spend_reservations s JOIN transactions t ON t.id = s.transaction_id
-    WHERE t.id = :id AND t.final_at IS NULL AND s.state = 'released'
+    SELECT 1 FROM spend_reservations WHERE transaction_id = :id AND state = 'released'
 """)
 
 _FINAL = text("""
@@ -85,12 +84,13 @@ def _from(target: Status) -> list[str]:
     return [status.value for status in (*FROM[target], Status.SIGN_ONLY)]
 
 
-async def mined(database: Database, transaction_id: UUID, receipt: Receipt, block_at: datetime | None) -> None:
+async def mined(
+    database: Database, agent_id: UUID, transaction_id: UUID, receipt: Receipt, block_at: datetime | None
+) -> None:
     """In a block: its value counts for 24 h from the later of reservation and block, or from now if unknown."""
     async with database.begin() as connection:
-        freed_for = (await connection.execute(_FREED, {"id": transaction_id})).scalar()
-        if freed_for is not None:
-            await budget.recount(connection, freed_for, transaction_id)
+        # who frees spend on a human's word holds this too: it is freed before the look below, or not at all
+        await budget.lock(connection, agent_id)
         changed = await connection.execute(
             _MINED,
             {
@@ -105,6 +105,8 @@ async def mined(database: Database, transaction_id: UUID, receipt: Receipt, bloc
             },
         )
         if changed.rowcount:
+            if (await connection.execute(_FREED, {"id": transaction_id})).first() is not None:
+                await budget.recount(connection, agent_id, transaction_id)
             await budget.settle(connection, transaction_id, block_at or datetime.now(UTC))
 
 

@@ -106,6 +106,16 @@ async def _doubted(context: Context, client: ChainClient, chain: Chain, address:
     return chosen
 
 
+async def proven(client: ChainClient, address: bytes, tracked: int, mined: int) -> int:
+    """The mined count as far as more than one endpoint's word bears it out; `tracked` where nothing does."""
+    if mined <= tracked + SLACK:
+        return mined
+    said = [each.mined for each in await ask_all(client, address)]
+    if all_the_same(said) or (said and min(said) >= mined and await _is_used(client, address, mined - 1)):
+        return min(said)
+    return tracked
+
+
 async def _is_used(client: ChainClient, address: bytes, nonce: int) -> bool:
     """Does the chain hold the transaction that used `nonce`? A count alone can be said by anybody."""
     try:

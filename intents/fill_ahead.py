@@ -14,7 +14,7 @@ from chains.nonces import SLACK
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
 from chains.simulate import transfer_gas
-from intents import budget, wallets
+from intents import budget, counts, wallets
 from intents.broadcast import record_sent
 from intents.give_up import fees_for, filler_for, sign_filler, to_outbid, within_ceiling
 from intents.status import IN_FLIGHT
@@ -31,15 +31,18 @@ MAX_ROWS = 20
 async def fill_ahead(context: Context, chain: Chain, client: ChainClient, address: bytes, mined_nonce: int) -> None:
     """Sign fillers for what lies less than `SLACK` above the tracker; RpcError when the chain names no price."""
     async with context.database.statements() as connection:
-        ahead = max(await wallets.read(connection, chain.chain_id, address), mined_nonce) + SLACK
+        tracked = await wallets.read(connection, chain.chain_id, address)
+        ahead = max(tracked, mined_nonce) + SLACK
         due = await wallets.left_behind(connection, chain.chain_id, address, mined_nonce, ahead, MAX_ROWS)
     if not due:
         return
+    # one endpoint's word would open again, far above the chain, what a human has freed
+    proven = await counts.proven(client, address, tracked, mined_nonce)
     now = await quote(client, address)
     gas_limit = await transfer_gas(client, address, otherwise=TRANSACTION_GAS)
     for row in due:
         try:
-            filler = await _settle(context, chain, address, now, gas_limit, row)
+            filler = await _settle(context, chain, address, now, gas_limit, row, proven)
             if filler is not None:
                 # before anything below it is given out: it has to outbid the old bytes in every pool
                 await record_sent(context.database, filler[0], await client.send_raw(filler[1]))
@@ -49,13 +52,15 @@ async def fill_ahead(context: Context, chain: Chain, client: ChainClient, addres
 
 
 async def _settle(
-    context: Context, chain: Chain, address: bytes, now: Quote, gas_limit: int, row: dict[str, Any]
+    context: Context, chain: Chain, address: bytes, now: Quote, gas_limit: int, row: dict[str, Any], proven: int
 ) -> tuple[UUID, bytes] | None:
     """Commit the filler for one row; returns its attempt and bytes, None where none is needed."""
     async with context.database.begin() as connection:
         await budget.lock(connection, row["agent_id"])
-        await wallets.lock(connection, chain.chain_id, address)
+        tracker = await wallets.lock(connection, chain.chain_id, address)
         nonce = row["nonce"]
+        if nonce > max(tracker.next_nonce, proven) + SLACK:
+            return None  # not near by more than one endpoint's word
         left = await wallets.left_behind(connection, chain.chain_id, address, nonce, nonce, MAX_ROWS)
         if row["id"] not in {each["id"] for each in left}:
             return None  # somebody was faster

@@ -1,8 +1,8 @@
 """Take a wallet's tracker back to the chain on a human's word, whatever a node made of it before.
 
 The next nonce becomes the first one that neither the chain nor an unbroken row of our own transactions has used. What
-was signed above is given up: it stays recorded and counted and is not sent any more, and before the tracker comes by
-its nonce again a filler takes that (`intents.fill_ahead`).
+was signed above, by every endpoint's count, is given up: it stays recorded and counted and is not sent any more, and
+before the tracker comes by its nonce again a filler takes that (`intents.fill_ahead`).
 """
 
 import logging
@@ -48,7 +48,7 @@ _SET = text("""
 _GIVE_UP = text("""
     UPDATE transactions SET given_up_at = clock_timestamp(),
            error_message = 'Given up: the wallet was resynchronised and this nonce is above the chain''s.'
-    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :next_nonce AND final_at IS NULL
+    WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :above_all AND final_at IS NULL
       AND status = ANY(:in_flight) AND given_up_at IS NULL AND chain_reset_at IS NULL
     RETURNING org_id
 """)
@@ -131,15 +131,17 @@ async def _go_back(
     tracker = await wallets.lock(connection, chain.chain_id, address)
     # an office or credential that was lost while this waited counts no more
     await org_admin(await still(connection, caller))
-    # 2. The lowest word counts: too low is mended by the next quote, too high is what people come here for.
+    # 2. The tracker goes by the lowest word: too low is mended by the next quote, too high is what people come here
+    #    for. But what one endpoint that lags or lies says is no reason to give up what goes on from another's count.
     settled = int((await connection.execute(_SETTLED, named)).scalar_one())
-    base = max(min(each.mined for each in said), settled)
-    next_nonce = await wallets.first_free(connection, chain.chain_id, address, base)
+    free = [
+        await wallets.first_free(connection, chain.chain_id, address, base)
+        for base in sorted({max(each.mined, settled) for each in said})
+    ]
+    next_nonce, above_all = free[0], max(free)
     await connection.execute(_SET, named | {"next_nonce": next_nonce})
     given_up = list(
-        (
-            await connection.execute(_GIVE_UP, named | {"next_nonce": next_nonce, "in_flight": list(IN_FLIGHT)})
-        ).scalars()
+        (await connection.execute(_GIVE_UP, named | {"above_all": above_all, "in_flight": list(IN_FLIGHT)})).scalars()
     )
     # 3. Free what no endpoint says can be near, of the caller's own organisation.
     highest = max(settled, *(each.next for each in said))

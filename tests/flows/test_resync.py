@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.flows.foreign import send_elsewhere
 from tests.flows.test_believable_counts import ABSURD, gone, says
 from tests.flows.test_lying_nodes import assert_ledger
 from tests.support.faulty_rpc import Drop
@@ -327,6 +328,59 @@ async def test_a_used_key_on_a_node_without_its_history_needs_a_humans_word_once
     sent = await agent.submit(wallet, address(), "1", gas_limit=21_000)
     assert sent.status_code == 201, sent.text
     assert (await agent.mined(sent.json()["id"]))["nonce"] == 500
+
+
+@pytest.mark.parametrize("low", [0, 1])
+async def test_one_endpoint_that_lags_gives_up_nothing_that_another_would_mine(
+    human: World, stranger: World, nodes: list[OddNode], low: int
+) -> None:
+    """Three from elsewhere, and two of ours in flight, one of another organisation."""
+    wallet = await human.wallet()
+    assert wallet.private_key is not None
+    same = await stranger.put_key(wallet.private_key)
+    ours, theirs = await human.agent(), await stranger.agent()
+    await send_elsewhere(human.chain, wallet, 3)
+    for node in nodes:
+        # in no pool, so that they wait
+        node.faults["eth_sendRawTransaction"] = Drop(forward=False)
+    sent = [await ours.submit(wallet, address(), "0.1", gas_limit=21_000)]
+    sent.append(await theirs.submit(same, address(), "0.1", gas_limit=21_000))
+    says(nodes[low], count=0)
+    done = await resync(human, wallet)
+    assert done["given_up"] == 0
+    for node in nodes:
+        node.be_sound()
+    for agent, each in zip((ours, theirs), sent, strict=True):
+        shown = await agent.mined(each.json()["id"])
+        assert shown["tx_hash"] == each.json()["tx_hash"]
+    mined = {int(each["nonce"], 16): each["hash"] for each in await human.chain.transactions_from(wallet.address)}
+    assert [mined[3], mined[4]] == [each.json()["tx_hash"] for each in sent]
+    again = await ours.submit(wallet, address(), "0.1", gas_limit=21_000)
+    assert (await ours.mined(again.json()["id"]))["nonce"] == 5
+
+
+async def test_the_lie_told_again_opens_nothing_that_was_freed(
+    human: World, nodes: list[OddNode], database: psycopg.AsyncConnection
+) -> None:
+    wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
+    lost = await submit_at(nodes, agent, wallet, ABSURD)
+    assert (await resync(human, wallet, free_signed_above=True))["freed"] == 1
+    says(nodes[0], count=ABSURD)
+    asked = nodes[0].count(COUNT)
+
+    async def looked() -> bool:
+        return nodes[0].count(COUNT) > asked + 8
+
+    # the worker goes by that endpoint's count
+    await until(looked, 60, "the worker to ask it several times")
+    rows = await database.execute(
+        "SELECT (SELECT count(*) FROM attempts WHERE transaction_id = %(id)s), s.state"
+        " FROM spend_reservations s WHERE transaction_id = %(id)s",
+        {"id": lost["id"]},
+    )
+    assert await rows.fetchone() == (1, "released")
+    sent = await agent.submit(wallet, address(), "1", gas_limit=21_000)
+    assert (await agent.mined(sent.json()["id"]))["nonce"] == 0
 
 
 async def test_nothing_is_changed_while_no_endpoint_answers(human: World, nodes: list[OddNode]) -> None:

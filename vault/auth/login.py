@@ -19,8 +19,8 @@ from vault.errors import Problem, bad_request, unauthorized
 from vault.limits.hit import hit
 
 TOO_MANY = (
-    "Too many log-ins at this account. If your password was right, a mail with a link is on its way that lets this"
-    " device in; otherwise"
+    "Too many log-ins at this account. If your password was right, a mail with a link may be on its way that lets"
+    " this device in; otherwise"
 )
 
 

@@ -37,9 +37,9 @@ _ORGS = text("""
     SELECT DISTINCT org_id FROM transactions WHERE chain_id = :chain_id AND chain_reset_at IS NULL
       AND nonce IS NOT NULL LIMIT :max_orgs
 """)
-_FINALISED = text("""
-    SELECT count(*) FROM transactions
-    WHERE chain_id = :chain_id AND chain_reset_at IS NULL AND nonce IS NOT NULL AND final_at IS NOT NULL
+_SIGNED = text("""
+    SELECT count(final_at) AS final, count(*) - count(final_at) AS waiting FROM transactions
+    WHERE chain_id = :chain_id AND chain_reset_at IS NULL AND nonce IS NOT NULL
 """)
 
 
@@ -51,9 +51,10 @@ class Reset:
     wallets: int
 
 
-async def finalised(connection: AsyncConnection, chain_id: int) -> int:
-    """How many transactions of the chain are final."""
-    return int((await connection.execute(_FINALISED, {"chain_id": chain_id})).scalar_one())
+async def signed(connection: AsyncConnection, chain_id: int) -> tuple[int, int]:
+    """How many transactions of the chain are final, and how many are not: in flight, or handed out."""
+    row = (await connection.execute(_SIGNED, {"chain_id": chain_id})).one()
+    return row.final, row.waiting
 
 
 async def reset(connection: AsyncConnection, chain: Chain, genesis_hash: bytes, by: Caller | None) -> Reset | None:

@@ -1,12 +1,15 @@
 """POST /v1/admin/chains/{id}/reset: the platform's admin says that a chain was reset under its old id."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
 from chains.chain import Chain
-from intents.reset import finalised, reset
+from chains.errors import RpcError, WrongGenesis
+from chains.rpc import ChainClient
+from intents.reset import reset, signed
 from vault.auth.dependencies import PlatformAdmin
 from vault.context import Context, context_of
 from vault.errors import Problem, conflict, not_found, unavailable
@@ -35,7 +38,7 @@ async def reset_chain(
     context: ContextDep,
     confirm: Annotated[str | None, Query(max_length=66)] = None,
 ) -> ResetReply:
-    """Go over to the chain that the endpoints serve now; `confirm` is its first block where final ones would go."""
+    """Go over to the chain that the endpoints serve now; `confirm` is its first block where anything was signed."""
     async with context.database.statements() as connection:
         row = await repository.load(connection, chain_id)
     if row is None:
@@ -44,14 +47,15 @@ async def reset_chain(
     found = await _new_genesis(context, chain)
     named = f"0x{found.hex()}"
     async with context.database.begin() as connection:
-        final = await finalised(connection, chain.chain_id)
-        if final and confirm != named:
+        final, waiting = await signed(connection, chain.chain_id)
+        if (final or waiting) and confirm != named:
             raise Problem(
                 409,
-                f"{final} transactions are final on {chain.name} as it is known. If that chain is gone for good, and"
-                f" the one that begins with block {named} took its place, repeat this with ?confirm={named}.",
+                f"{final} transactions are final and {waiting} not yet on {chain.name} as it is known. If that is"
+                f" gone for good, and the one that begins with block {named} took its place, repeat this with"
+                f" ?confirm={named}.",
                 type="confirmation_required",
-                extra={"confirm": named, "final_transactions": final},
+                extra={"confirm": named, "final_transactions": final, "open_transactions": waiting},
             )
         done = await reset(connection, chain, found, caller)
     if done is None:
@@ -62,19 +66,36 @@ async def reset_chain(
 
 
 async def _new_genesis(context: Context, chain: Chain) -> bytes:
-    """The one other first block that endpoints name; 409 where there is none or more than one."""
+    """The one other first block that endpoints of this id name; 409 where they differ or serve the known chain."""
     if chain.genesis_hash is None:
         raise conflict(
             f"No endpoint of {chain.name} has named its first block yet: there is nothing to go over from."
         )
-    named = [each for each in await context.chains.for_chain(chain).geneses() if each is not None]
-    if not named:
-        raise unavailable(f"No endpoint of {chain.name} names its first block now; nothing was changed.")
-    others = set(named) - {chain.genesis_hash}
-    if not others:
+    said = await asyncio.gather(*(_first_block(each) for each in context.chains.for_chain(chain).each()))
+    served = {genesis_hash for is_known, genesis_hash in said if is_known and genesis_hash is not None}
+    others = {genesis_hash for is_known, genesis_hash in said if not is_known and genesis_hash is not None}
+    if served:
         raise conflict(
-            f"Every endpoint of {chain.name} that answers serves the chain that is known: it was not reset."
+            f"An endpoint of {chain.name} still serves the chain that is known: it was not reset."
+            + (" Leave only endpoints of one chain." if others else "")
         )
+    if not others:
+        raise unavailable(f"No endpoint of {chain.name} names its first block now; nothing was changed.")
     if len(others) > 1:
         raise conflict(f"The endpoints of {chain.name} serve different chains; leave only those of one.")
     return others.pop()
+
+
+async def _first_block(endpoint: ChainClient) -> tuple[bool, bytes | None]:
+    """Does it serve the chain that is known, and its first block; None for an endpoint of another id, or silent."""
+    try:
+        try:
+            await endpoint.verify_chain()
+            is_known = True
+        except WrongGenesis:  # of the right id
+            is_known = False
+        (named,) = await endpoint.geneses()
+    except RpcError:
+        named = None
+        is_known = False
+    return is_known, named

@@ -10,7 +10,9 @@ import pytest
 
 from anvil.chain import find_binary, start
 from tests.flows.test_lying_nodes import assert_ledger
+from tests.support.faulty_rpc import Answer
 from tests.support.instance import Running, start_instance
+from tests.support.odd_node import OddNode, when_block
 from tests.support.people import bearer, sign_up
 from tests.support.ports import free_ports
 from tests.support.world import ETHER, Agent, Wallet, World, address, until
@@ -172,6 +174,8 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     wallet, agent, to = await world.wallet(), await world.agent(tx_daily_limit_eth="2"), address()
     sent = await agent.submit(wallet, to, "1", gas_limit=21_000)
     await final(agent, sent.json()["id"])
+    # and one that waits
+    assert (await agent.sign(wallet, address(), "0", gas_limit=21_000)).status_code == 200
     await known_genesis(elsewhere)
     chains = (await world.http.get("/v1/admin/chains", headers=world.headers)).json()["chains"]
     (row,) = [each for each in chains if each["chain_id"] == 31337]
@@ -199,6 +203,7 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     asked = await world.http.post(path, headers=world.headers)
     assert asked.status_code == 409, asked.text
     assert (asked.json()["type"], asked.json()["final_transactions"]) == ("confirmation_required", 1)
+    assert asked.json()["open_transactions"] == 1
     wrong = await world.http.post(f"{path}?confirm=0x{'11' * 32}", headers=world.headers)
     assert (wrong.status_code, wrong.json()["type"]) == (409, "confirmation_required")
     assert (await agent.submit(wallet, to, "1", gas_limit=21_000)).status_code == 503
@@ -207,7 +212,7 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     assert done.json() == {
         "chain_id": 31337,
         "genesis_hash": asked.json()["confirm"],
-        "transactions": 1,
+        "transactions": 2,
         "wallets": 1,
     }
     again = await accepted(agent, wallet, to)
@@ -216,3 +221,41 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     # what was paid on the chain before counts its 24 hours
     assert (await agent.submit(wallet, to, "1", gas_limit=21_000)).status_code == 403
     await world.close()
+
+
+async def test_a_sound_endpoint_is_no_reset_whatever_another_serves(other_chain: OtherChain, tmp_path: Path) -> None:
+    """One endpoint begins with another block, one even has another id; the known chain is still served by a third."""
+    async with OddNode() as lying, OddNode() as strange:
+        url = f"http://127.0.0.1:{other_chain.port}"
+        lying.upstream = strange.upstream = url
+        urls = f"{lying.url},{strange.url},{url}"
+        running = await start_instance(tmp_path / "home", {"TALON_ANVIL_PORT": "0", "TALON_RPC_31337": urls})
+        try:
+            world = await enter(running, url)
+            wallet, agent = await world.wallet(), await world.agent()
+            assert (await agent.sign(wallet, address(), "0", gas_limit=21_000)).status_code == 200
+            await known_genesis(running)
+            chains = (await world.http.get("/v1/admin/chains", headers=world.headers)).json()["chains"]
+            (row,) = [each for each in chains if each["chain_id"] == 31337]
+            path = f"/v1/admin/chains/{row['id']}/reset"
+            first_block = {"number": "0x0", "hash": f"0x{'22' * 32}"}
+            lying.faults["eth_getBlockByNumber"] = when_block("0x0", Answer(first_block))
+            lying.faults["eth_getBlockByHash"] = Answer(None)
+            strange.faults["eth_chainId"] = Answer("0x1")
+            strange.faults["eth_getBlockByNumber"] = when_block(
+                "0x0", Answer(first_block | {"hash": f"0x{'33' * 32}"})
+            )
+            for query in ("", f"?confirm=0x{'22' * 32}"):
+                refused = await world.http.post(path + query, headers=world.headers)
+                assert refused.status_code == 409, refused.text
+                assert "still serves the chain that is known" in refused.json()["detail"]
+            # once that one is gone, an endpoint of another id has no say, and what waits is asked about
+            other_chain.end()
+            lying.faults["eth_chainId"] = Answer("0x7a69")
+            asked = await world.http.post(path, headers=world.headers)
+            assert asked.status_code == 409, asked.text
+            assert asked.json()["confirm"] == f"0x{'22' * 32}"
+            assert (asked.json()["final_transactions"], asked.json()["open_transactions"]) == (0, 1)
+            await world.close()
+        finally:
+            await running.stop()

@@ -53,6 +53,11 @@ _BATCH_CODES: Final = frozenset({-32600, -32601, -32602, -32603, -32700})
 _BLOCK_TAG = re.compile(r"pending|block.{0,20}(tag|number|param|identifier)|\btag\b", re.IGNORECASE)
 
 
+def without_addresses(text: str) -> str:
+    """The text without anything that reads like an endpoint's address: keys of providers sit in those."""
+    return _ADDRESS.sub("(address)", text)
+
+
 def about(refused: RpcRefused) -> About:
     """What the error is about; a word of a contract ("execution reverted: Unauthorized") is about the call."""
     if refused.code in _ALWAYS_ENDPOINT:
@@ -107,6 +112,6 @@ def _refusal(error: Mapping[str, Any]) -> RpcRefused:
     words = clean("" if message is None else str(message), _MAX_MESSAGE) or "no message"
     return RpcRefused(
         code if isinstance(code, int) and not isinstance(code, bool) else 0,
-        _ADDRESS.sub("(address)", words),
-        _ADDRESS.sub("(address)", data) if isinstance(data, str) else None,
+        without_addresses(words),
+        without_addresses(data) if isinstance(data, str) else None,
     )

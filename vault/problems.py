@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError, RpcRefused
+from chains.refusals import without_addresses
 from signer.errors import (
     ApprovalRefused,
     InvalidKey,
@@ -138,10 +139,10 @@ async def _answer_chains(_: Request, error: Exception) -> Response:
     if isinstance(error, RpcError):
         if isinstance(error, NoEndpoint):
             return render(unavailable(f"There is {error}; the operator names one", retry_after_s=60))
+        # the text says what each endpoint said, and where it was made already not where that is: a second lock on it
+        said = without_addresses(str(error))
         if isinstance(error, RpcRefused):
-            return render(unavailable(f"The chain's node refuses to answer: {error}"))
-        # the text says what each endpoint said, never where it is
-        said = str(error)
+            return render(unavailable(f"The chain's node refuses to answer: {said}"))
         return render(unavailable(f"{said[:1].upper()}{said[1:]}; nothing was done, try again."))
     if isinstance(error, BadNonce):
         return render(unprocessable(str(error)))

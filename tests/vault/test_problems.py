@@ -32,7 +32,7 @@ RAISED = {
     "bad-key": InvalidKey("bad"),
     "refused": ApprovalRefused("redeemed"),
     "broken": SealBroken("hunter2"),
-    "chain-down": RpcUnavailable("http://user:hunter2@node"),
+    "chain-down": RpcUnavailable("chain 1: endpoint 1 says it is at http://user:hunter2@node"),
     "bad-amount": BadAmount("more than 18 places"),
     "bad-nonce": BadNonce("nonce 7 is used"),
 }
@@ -79,7 +79,7 @@ def assert_problem(answer: httpx.Response, status: int) -> str:
         ("bad-key", 400, "private key"),
         ("refused", 409, "nothing was signed"),
         ("broken", 409, "altered"),
-        ("chain-down", 503, "chain"),
+        ("chain-down", 503, "endpoint 1"),
         ("bad-amount", 400, "18 places"),
         ("bad-nonce", 422, "nonce 7"),
         ("bug", 500, "unexpected"),

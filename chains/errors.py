@@ -53,6 +53,10 @@ class Unreadable(RpcUnavailable):
     """A node answered, but not with what was asked: this one answer is missing, not the node."""
 
 
+class DoubtfulPrice(RpcUnavailable):
+    """The one endpoint that answers names a price that nobody would pay knowingly."""
+
+
 class NoEndpoint(RpcUnavailable):
     """The operator named no endpoint for the chain."""
 

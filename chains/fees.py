@@ -3,14 +3,22 @@
 A node's eth_gasPrice can follow the last price paid, so multiples of it grow without bound.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from chains.errors import BadFees
+from chains.errors import BadFees, DoubtfulPrice
 from chains.transactions import MAX_UINT256, DynamicFeeTransaction, LegacyTransaction, Transaction
+from chains.units import GWEI
 
 # Twice the base fee outlasts six full blocks in a row (EIP-1559: at most +12.5 % each)
 BASE_FEE_HEADROOM: Final = 2
+# Above these one endpoint's word is not enough. Tips are paid whole, however high the cap; chains with a floor ask
+# for 25 to 50 gwei (Polygon)
+PLAIN_TIP: Final = 50 * GWEI
+PLAIN_PRICE: Final = 10 * PLAIN_TIP
+# A tip that only one endpoint names is worth so many base fees at most
+MAX_BASE_FEES_OF_TIP: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +42,14 @@ class FeeRequest:
 class FeeQuote:
     """What the chain asks, in wei per gas; `base_fee` is the next block's, None on a chain without EIP-1559.
 
-    A base fee of zero is a base fee.
+    A base fee of zero is a base fee. `doubtful` is a gas price beyond belief: it is paid only where the caller names
+    it.
     """
 
     base_fee: int | None
     gas_price: int
     priority_fee: int
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +67,49 @@ class DynamicFees:
     max_priority_fee_per_gas: int
 
 
+def needs_others(said: FeeQuote) -> bool:
+    """Is this too much to be taken on one endpoint's word?"""
+    if said.base_fee is None:
+        return said.gas_price > PLAIN_TIP
+    return said.priority_fee > PLAIN_TIP or said.base_fee > PLAIN_PRICE
+
+
+def believed(said: Sequence[FeeQuote]) -> FeeQuote:
+    """What to go by when every endpoint was asked, one quote each (at least one): the lowest of each price.
+
+    Who names a base fee goes before who names none: a field that is missing says nothing. With one endpoint alone
+    the tip is clipped to `MAX_BASE_FEES_OF_TIP` base fees or `PLAIN_TIP`, whichever is more, and a gas price above
+    `PLAIN_PRICE` is doubtful.
+    """
+    base_fees = [each.base_fee for each in said if each.base_fee is not None]
+    alike = [each for each in said if (each.base_fee is not None) == bool(base_fees)]
+    lowest = FeeQuote(
+        base_fee=min(base_fees, default=None),
+        gas_price=min(each.gas_price for each in alike),
+        priority_fee=min(each.priority_fee for each in alike),
+    )
+    if len(said) > 1:
+        return lowest
+    if lowest.base_fee is None:
+        return replace(lowest, doubtful=lowest.gas_price > PLAIN_PRICE)
+    most = max(MAX_BASE_FEES_OF_TIP * lowest.base_fee, PLAIN_TIP)
+    return replace(lowest, priority_fee=min(lowest.priority_fee, most))
+
+
 def choose_fees(request: FeeRequest, quote: FeeQuote) -> LegacyFees | DynamicFees:
     """The fees to sign with; what the request names is taken as it is, what it leaves out is filled in.
 
     Dynamic when a cap is named (it wins over a gas price) or a tip alone, or when nothing is named and the chain
     has a base fee; otherwise legacy. BadFees for a tip above the cap, for dynamic fees on a chain without a base fee,
-    and for numbers no transaction can hold.
+    and for numbers no transaction can hold; DoubtfulPrice where the price to fill in is beyond belief.
     """
     cap, tip = request.max_fee_per_gas, request.max_priority_fee_per_gas
     if cap is None and tip is None and (request.gas_price is not None or quote.base_fee is None):
+        if request.gas_price is None and quote.doubtful:
+            raise DoubtfulPrice(
+                f"the gas price that the chain's one endpoint names ({quote.gas_price} wei) is not believable:"
+                " if it is right, give gas_price"
+            )
         return LegacyFees(_fits(quote.gas_price if request.gas_price is None else request.gas_price))
     if quote.base_fee is None:
         raise BadFees("this chain has no base fee (EIP-1559): give gas_price instead")
@@ -86,6 +130,9 @@ def replacement_fees(old: Transaction, quote: FeeQuote) -> LegacyFees | DynamicF
     base_fee = quote.base_fee or 0
     if isinstance(old, LegacyTransaction):
         market = quote.gas_price if quote.base_fee is None else BASE_FEE_HEADROOM * base_fee + quote.priority_fee
+        if quote.doubtful:
+            # to outbid what was signed is enough
+            market = 0
         return LegacyFees(_fits(max(_bump(old.gas_price), market)))
     assert isinstance(old, DynamicFeeTransaction)
     tip = max(_bump(old.max_priority_fee_per_gas), quote.priority_fee)

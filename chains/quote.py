@@ -1,13 +1,26 @@
 """What signing needs to know of the chain about one account, in one exchange."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from chains.errors import RpcRefused, Unreadable
-from chains.fees import FeeQuote
+from chains.errors import RpcError, RpcRefused, Unreadable
+from chains.fees import FeeQuote, believed, needs_others
 from chains.hexdata import format_data
 from chains.quantities import AMOUNT_BITS, COUNT_BITS, PRICE_BITS, quantity
 from chains.rpc import ChainClient
+
+log = logging.getLogger(__name__)
+
+# How long an endpoint that did not answer the last time is waited for
+OUT_OF_USE_S: Final = 1.5
+_PRICES: Final[tuple[tuple[str, list[Any]], ...]] = (
+    ("eth_feeHistory", ["0x1", "latest", []]),
+    ("eth_getBlockByNumber", ["latest", False]),
+    ("eth_gasPrice", []),
+    ("eth_maxPriorityFeePerGas", []),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +40,50 @@ class Quote:
 
 
 async def quote(client: ChainClient, address: bytes) -> Quote:
-    """Ask for everything in ONE batch; RpcError when the node does not answer or not with what was asked."""
+    """Ask for everything in ONE batch; RpcError when the node does not answer or not with what was asked.
+
+    Prices too high to be one endpoint's word alone are asked of all of them.
+    """
     account = format_data(address)
     pending, mined, balance, history, latest, gas_price, tip = await client.batch(
         [
             ("eth_getTransactionCount", [account, "pending"]),
             ("eth_getTransactionCount", [account, "latest"]),
             ("eth_getBalance", [account, "latest"]),
-            ("eth_feeHistory", ["0x1", "latest", []]),
-            ("eth_getBlockByNumber", ["latest", False]),
-            ("eth_gasPrice", []),
-            ("eth_maxPriorityFeePerGas", []),
+            *_PRICES,
         ]
     )
+    fees = _fees(_next_base_fee(history, latest), gas_price, tip)
     return Quote(
         pending_nonce=pending_count(pending, mined),
         mined_nonce=quantity(mined, COUNT_BITS),
         balance=quantity(balance, AMOUNT_BITS),
-        fee_quote=_fees(_next_base_fee(history, latest), gas_price, tip),
+        fee_quote=await _borne_out(client, fees) if needs_others(fees) else fees,
         block_gas_limit=_block_gas_limit(latest),
         knows_pending=not _is_unknown(pending),
     )
+
+
+async def _borne_out(client: ChainClient, first: FeeQuote) -> FeeQuote:
+    """What is to be believed of prices that the first endpoint put so high."""
+    endpoints = client.each()
+    asked = await asyncio.gather(*(_prices(each) for each in endpoints)) if len(endpoints) > 1 else []
+    said = [each for each in asked if each is not None] or [first]
+    chosen = believed(said)
+    if chosen != first:
+        log.warning("chain %d: prices of %s are not believed; %s counts", client.chain_id, first, chosen)
+    return chosen
+
+
+async def _prices(client: ChainClient) -> FeeQuote | None:
+    """One endpoint's prices; None where it does not answer with any."""
+    try:
+        async with asyncio.timeout(None if client.is_sound else OUT_OF_USE_S):
+            history, latest, gas_price, tip = await client.batch(_PRICES)
+        return _fees(_next_base_fee(history, latest), gas_price, tip)
+    except (RpcError, TimeoutError) as error:
+        log.info("an endpoint does not say its prices: %s", error)
+        return None
 
 
 def pending_count(pending: Any, mined: Any) -> int:

@@ -2,9 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.errors import BadFees
-from chains.fees import DynamicFees, FeeQuote, FeeRequest, LegacyFees, choose_fees, replacement_fees
+from chains.errors import BadFees, DoubtfulPrice
+from chains.fees import (
+    DynamicFees,
+    FeeQuote,
+    FeeRequest,
+    LegacyFees,
+    believed,
+    choose_fees,
+    needs_others,
+    replacement_fees,
+)
 from chains.transactions import MAX_UINT256, DynamicFeeTransaction, LegacyTransaction
+from chains.units import GWEI
 
 WITH_BASE = FeeQuote(base_fee=100, gas_price=130, priority_fee=10)
 WITHOUT_BASE = FeeQuote(base_fee=None, gas_price=130, priority_fee=10)
@@ -56,6 +66,68 @@ def test_a_price_and_a_tip_alone_say_two_things() -> None:
 def test_the_price_does_not_follow_what_was_paid_last() -> None:
     spoilt = FeeQuote(base_fee=100, gas_price=10**12, priority_fee=10)
     assert choose_fees(FeeRequest(), spoilt) == choose_fees(FeeRequest(), WITH_BASE)
+
+
+def dynamic(base_gwei: float, tip_gwei: float) -> FeeQuote:
+    base, tip = int(base_gwei * GWEI), int(tip_gwei * GWEI)
+    return FeeQuote(base_fee=base, gas_price=base + tip, priority_fee=tip)
+
+
+def legacy(gwei: int, *, doubtful: bool = False) -> FeeQuote:
+    return FeeQuote(base_fee=None, gas_price=gwei * GWEI, priority_fee=0, doubtful=doubtful)
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        (dynamic(0.005, 0.001), False),
+        (dynamic(0, 25), False),
+        (dynamic(400, 50), False),
+        (dynamic(400, 51), True),
+        (dynamic(501, 1), True),
+        (legacy(50), False),
+        (legacy(51), True),
+    ],
+)
+def test_what_one_endpoint_is_believed(said: FeeQuote, right: bool) -> None:
+    assert needs_others(said) is right
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ([dynamic(1, 4000)], dynamic(1, 50)),
+        ([dynamic(30, 200)], dynamic(30, 200)),
+        ([dynamic(30, 4000)], dynamic(30, 300)),
+        ([dynamic(1, 4000), dynamic(2, 3)], dynamic(1, 3)),
+        ([dynamic(4000, 1), dynamic(2, 3)], dynamic(2, 1)),
+        ([dynamic(1, 900), dynamic(1, 800)], dynamic(1, 800)),
+        ([legacy(4000), dynamic(2, 3)], dynamic(2, 3)),
+        ([legacy(500)], legacy(500)),
+        ([legacy(501)], legacy(501, doubtful=True)),
+        ([legacy(4000), legacy(3000)], legacy(3000)),
+    ],
+)
+def test_what_all_endpoints_are_believed(said: list[FeeQuote], right: FeeQuote) -> None:
+    for order in (said, said[::-1]):
+        found = believed(order)
+        assert (found.base_fee, found.priority_fee, found.doubtful) == (
+            right.base_fee,
+            right.priority_fee,
+            right.doubtful,
+        )
+        if right.base_fee is None:
+            assert found.gas_price == right.gas_price
+
+
+def test_a_gas_price_beyond_belief_is_paid_only_where_it_is_named() -> None:
+    doubted = legacy(4000, doubtful=True)
+    with pytest.raises(DoubtfulPrice, match="give gas_price"):
+        choose_fees(FeeRequest(), doubted)
+    assert choose_fees(FeeRequest(gas_price=4000 * GWEI), doubted) == LegacyFees(4000 * GWEI)
+    # what was signed can still be outbid: its wallet is not jammed
+    old = LegacyTransaction(chain_id=1, nonce=0, gas_limit=21000, to=bytes(20), value=0, data=b"", gas_price=8 * GWEI)
+    assert replacement_fees(old, doubted) == LegacyFees(9 * GWEI)
 
 
 PRICE = st.integers(0, 10**15)

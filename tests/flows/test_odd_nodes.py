@@ -16,6 +16,7 @@ from tests.support.odd_node import (
     ELSEWHERE,
     ESTIMATE,
     FOLLOWED,
+    GWEI,
     LATEST,
     PRICED,
     SEND,
@@ -112,6 +113,19 @@ async def test_a_signature(row: Row, node: OddNode, agent: Agent, wallet: Wallet
     signed, sender = decode_signed(bytes.fromhex(answer.json()["signed_tx"][2:]))
     assert sender == parse_address(wallet.address)
     assert {name: getattr(signed, name) for name in row.right} == row.right
+
+
+@pytest.mark.parametrize("name", ["a tip of 4,000 gwei", "a tip of 4,000 gwei, by the gas price"])
+async def test_a_tip_beyond_belief_is_asked_of_the_second_endpoint(
+    name: str, node: OddNode, spare: OddNode, agent: Agent, wallet: Wallet, human: World
+) -> None:
+    node.be(PRICED[name])
+    spare.be(PRICED["a tip of a thousandth of a gwei"])
+    sent = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
+    assert sent.status_code == 201, sent.text
+    await human.chain.wait_nonce(wallet.address, 1)
+    (mined,) = await human.chain.transactions_from(wallet.address)
+    assert int(mined["maxPriorityFeePerGas"], 16) == GWEI // 1000
 
 
 @pytest.mark.parametrize("row", rows(FOLLOWED))

@@ -148,6 +148,11 @@ ASKED: Final[dict[str, Row]] = {
     "plain words for an error": Row(
         {EVERY: Status(200, b'{"error":"Unauthorized"}')}, right=503, words=(": Unauthorized (0)",)
     ),
+    "a gas price of 4,000 gwei and no base fee": Row(
+        {HISTORY: LACKING, LATEST: without("baseFeePerGas"), PRICE: Answer(hex(4_000 * GWEI))},
+        right=503,
+        words=("not believable", "give gas_price"),
+    ),
     "no balances": Row({"eth_getBalance": LACKING}, right=503, words=("does not exist", "-32601")),
     "says where it is": Row(
         **as_a_whole(-32000, "upstream https://eth.example/v2/SECRET is down"),
@@ -192,6 +197,22 @@ PRICED: Final[dict[str, Row]] = {
     "a tip of a thousandth of a gwei": Row(
         base_fee(7) | {TIP: Answer(hex(GWEI // 1000))},
         right={"max_priority_fee_per_gas": GWEI // 1000, "max_fee_per_gas": 14 + GWEI // 1000},
+    ),
+    "a tip of 4,000 gwei": Row(
+        base_fee(7) | {TIP: Answer(hex(4_000 * GWEI))},
+        right={"max_priority_fee_per_gas": 50 * GWEI, "max_fee_per_gas": 14 + 50 * GWEI},
+    ),
+    "a tip of 4,000 gwei, by the gas price": Row(
+        base_fee(7) | {TIP: LACKING, PRICE: Answer(hex(4_000 * GWEI))}, right={"max_priority_fee_per_gas": 50 * GWEI}
+    ),
+    "a tip of 200 gwei where the base fee is 30": Row(
+        base_fee(30 * GWEI) | {TIP: Answer(hex(200 * GWEI))},
+        right={"max_priority_fee_per_gas": 200 * GWEI, "max_fee_per_gas": 260 * GWEI},
+    ),
+    "a gas price of 4,000 gwei that the caller named": Row(
+        {HISTORY: LACKING, LATEST: without("baseFeePerGas"), PRICE: Answer(hex(4_000 * GWEI))},
+        right={"gas_price": 5 * GWEI},
+        asked={"gas_price": str(5 * GWEI)},
     ),
     "a tip that only the gas price tells": Row(
         base_fee(7) | {TIP: LACKING, PRICE: Answer(hex(7 + 25 * GWEI))}, right={"max_priority_fee_per_gas": 25 * GWEI}

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 
 from chains.errors import BadHex, RpcError, RpcRefused, RpcUnavailable, WrongChain, WrongGenesis
+from chains.finality import Finality
 from chains.genesis import has_begun_with
 from chains.health import Health
 from chains.quantities import COUNT_BITS, parse_quantity
@@ -73,6 +74,7 @@ class Endpoint:
         self.name = mask_url(url)
         self.health = Health(self.name)
         self.label = label
+        self.finality = Finality()
         self._secrets = _secrets_of(url)
         self._batch_size: int | None = None
         self._batch_until = 0.0

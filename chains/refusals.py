@@ -50,6 +50,12 @@ _METHOD = re.compile(
 _BATCH = re.compile(r"batch|array|too many (calls|requests in)|list of (calls|requests)", re.IGNORECASE)
 # a list instead of an object is no request, or cannot be parsed, to a node that takes no batches
 _BATCH_CODES: Final = frozenset({-32600, -32601, -32602, -32603, -32700})
+# "finalized block not found", "Unknown block" (-39001): a node that knows the tag may say so too, before its first
+_NO_FINAL = re.compile(
+    r"finali[sz]ed.{0,30}(not found|not supported|not available|unknown)|unknown block"
+    r"|block.{0,20}(tag|param|identifier)|\btag\b",
+    re.IGNORECASE,
+)
 _BLOCK_TAG = re.compile(r"pending|block.{0,20}(tag|number|param|identifier)|\btag\b", re.IGNORECASE)
 
 
@@ -86,6 +92,13 @@ def lacks_method(refused: RpcRefused) -> bool:
 def dislikes_pending(refused: RpcRefused) -> bool:
     """May the node refuse because it knows no block called `pending`?"""
     return about(refused) is not About.CALL and _BLOCK_TAG.search(refused.message) is not None
+
+
+def lacks_final_tag(refused: RpcRefused) -> bool:
+    """Does the node refuse because it knows no block called `finalized`, and not because of a limit or a fault?"""
+    if about(refused) in (About.CALL, About.ENDPOINT):
+        return False
+    return lacks_method(refused) or _NO_FINAL.search(refused.message) is not None
 
 
 def may_be_the_batch(refused: RpcRefused) -> bool:

@@ -12,6 +12,7 @@ from chains.batches import ask_all
 from chains.chain import Chain
 from chains.endpoint import Endpoint, TransportFailed
 from chains.errors import NoEndpoint, RpcRefused, RpcUnavailable, WrongChain
+from chains.finality import Finality
 from chains.genesis import genesis_of
 from chains.hexdata import format_data
 from chains.race import first
@@ -52,6 +53,8 @@ class ChainClient:
             Endpoint(chain_id, url, timeout_s, f"endpoint {number}")
             for number, url in enumerate(dict.fromkeys(urls), 1)
         )
+        # the newest block that it named as finalised, 0 while it never did; a client of one endpoint has that one's
+        self.finality = Finality()
         self._probes: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._ids = count(1)
@@ -222,6 +225,7 @@ class _Alone(ChainClient):
         super().__init__(whole.chain_id, ())
         self._whole = whole
         self._endpoints = (endpoint,)
+        self.finality = endpoint.finality
 
     def each(self) -> tuple[ChainClient, ...]:
         # what takes every endpoint's word takes it here too

@@ -13,7 +13,6 @@ from chains.chain import Chain
 from chains.errors import RpcError, RpcRefused, RpcUnavailable
 from chains.nonce_user import Listing, NoList, NoState, NotUsedYet, block_that_used, listing, named_in
 from chains.rpc import ChainClient
-from intents.head import final_block
 
 # An endpoint that did not answer the last time is given so long to be a witness all the same
 OUT_OF_USE_S: Final = 1.5
@@ -69,6 +68,8 @@ async def prove(client: ChainClient, chain: Chain, claim: Claim, seen: Where | N
     witnesses = _those_that_answered(answers)
     if any(witness.knows_ours for witness in witnesses):
         return Unproven("an endpoint knows the transaction in a block")
+    if all(witness.final_block < 0 for witness in witnesses):
+        return Unproven("no endpoint says up to which block the chain is final")
     number = seen.block_number if seen is not None else await _block(witnesses, claim)
     if isinstance(number, Unproven):
         return number
@@ -98,7 +99,7 @@ async def _witness(client: ChainClient, chain: Chain, claim: Claim) -> _Witness:
     except TimeoutError:
         raise RpcUnavailable("an endpoint out of use did not answer") from None
     knows_ours = any(each is not None and not isinstance(each, RpcRefused) for each in receipts)
-    return _Witness(client, final_block(chain, latest, finalized), knows_ours)
+    return _Witness(client, client.finality.final_block(latest, finalized, chain.confirmations), knows_ours)
 
 
 async def _block(witnesses: Sequence[_Witness], claim: Claim) -> int | Unproven:

@@ -16,10 +16,11 @@ from chains.addresses import parse_address
 from chains.defaults import ANVIL
 from chains.errors import RpcUnavailable
 from chains.rpc import ChainClient
+from intents.head import head
 from intents.proof import Claim, Settled, Unproven, Where, prove
 from tests.support.authorize import authorize
 from tests.support.faulty_rpc import Answer, Change, Drop, Fault, FaultyRpc, Item, Refuse, wrong_chain
-from tests.support.odd_node import with_fields
+from tests.support.odd_node import when_block, with_fields
 from tests.support.ports import free_port
 
 COUNT, RECEIPT, BLOCK = "eth_getTransactionCount", "eth_getTransactionReceipt", "eth_getBlockByNumber"
@@ -112,6 +113,15 @@ SECOND: dict[str, tuple[dict[str, Fault], str | None]] = {
     "serves another chain": (wrong_chain(1) | {}, "2 endpoints"),
     "lags behind": ({"eth_blockNumber": Answer("0x1"), BLOCK: Refuse(-32601, "no tag")}, "2 endpoints"),
     "names no newest block": ({"eth_blockNumber": Answer(None)}, "2 endpoints"),
+    "is limited when it names the final block": (
+        {BLOCK: when_block("finalized", Refuse(-32005, "limit exceeded"))},
+        "2 endpoints",
+    ),
+    "names no final block": ({BLOCK: when_block("finalized", Answer(None))}, "2 endpoints"),
+    "never knew of final blocks": (
+        {BLOCK: when_block("finalized", Refuse(-32000, "finalized block not found"))},
+        None,
+    ),
     "counts nothing as used": ({COUNT: Answer("0x0")}, "contradict"),
     "lists our transaction": ({BLOCK: blocks(with_ours)}, "the transaction itself"),
     "has a receipt of ours": ({RECEIPT: Answer({"blockNumber": "0x1"})}, "knows the transaction"),
@@ -152,6 +162,28 @@ async def test_every_endpoint_that_answers_has_to_bear_it_out(
         else:
             assert isinstance(found, Unproven)
             assert why_not in found.why
+
+
+async def test_an_endpoint_that_named_a_final_block_is_held_to_it(
+    used: tuple[Claim, int], first: FaultyRpc, second: FaultyRpc
+) -> None:
+    """It knows of finality: what it does not name now is unknown, and no number of confirmations stands in."""
+    claim, block = used
+    async with endpoints(first, second) as client:
+        assert await prove(client, CHAIN, claim) == Settled(block, None)
+        for refusal in (Refuse(-32000, "finalized block not found"), Refuse(-32601, "method not found")):
+            second.faults[BLOCK] = when_block("finalized", refusal)
+            found = await prove(client, CHAIN, claim)
+            assert isinstance(found, Unproven)
+            assert "2 endpoints" in found.why
+            first.faults[BLOCK] = when_block("finalized", refusal)
+            found = await prove(client, CHAIN, claim)
+            assert found == Unproven("no endpoint says up to which block the chain is final")
+            first.faults.clear()
+            assert (await head(client, CHAIN, claim.address)).final_block > 0
+            first.faults[BLOCK] = second.faults[BLOCK]
+            assert (await head(client, CHAIN, claim.address)).final_block == -1
+            first.faults.clear()
 
 
 async def test_without_the_state_of_that_block_nothing_is_proven(

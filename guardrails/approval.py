@@ -20,9 +20,10 @@ SELF_SENT: Final = ("filler", "cancel")
 Reason = Literal["rolled_back", "sign_only", "speed_up", "cancel", "filler", "chain_reset"]
 REASONS: Final[tuple[str, ...]] = get_args(Reason)
 
-# From the decision to the signature lies one call on a socket. The signer compares with its own clock and takes no
-# expiry further away than `MAX_LIFETIME`; half of it leaves as much room for a clock that is behind as for one ahead
-LIFETIME: Final = timedelta(seconds=30)
+# From the decision to the signature lies one call on a socket of this host, under locks that a human's stop waits
+# for: whoever asks waits no longer than this, and a signer that hung until then signs no more. The signer takes no
+# expiry further away than `MAX_LIFETIME`
+LIFETIME: Final = timedelta(seconds=4)
 MAX_LIFETIME: Final = timedelta(seconds=60)
 
 

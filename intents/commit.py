@@ -95,6 +95,8 @@ async def _sign_and_write(
     # What a human set may have changed since it was read for the first time, or while this waited for a lock: what
     # counts is what it is now, behind the last of them.
     now = await grounds.read(connection, caller, draft, agent)
+    # from here on a human's freeze waits for us, for as long as the approval lives and no longer
+    passed_at = datetime.now(UTC)
     if now.key != key:
         raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
     # 2. The nonce.
@@ -118,7 +120,7 @@ async def _sign_and_write(
         kind=kind,
         agent_id=caller.id,
         key_id=key.key_id,
-        at=datetime.now(UTC),
+        at=passed_at,
     )
     signed = await sign(connection, signer, approval, transaction, key.address)
     # 5. Write everything this signature means, in the same database transaction.

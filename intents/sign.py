@@ -4,7 +4,11 @@ The signer keeps one digest per account, chain and nonce, and names it when it r
 tables know: the wallet's row is locked, so whatever was signed for this wallet before us is committed or rolled back.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import text
@@ -13,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chains.transactions import Transaction, decode_signed
 from guardrails.approval import SELF_SENT, Approval, Kind, Reason, displacing
 from signer.client import SignedTransaction, SignerClient
-from signer.errors import DigestStands
+from signer.errors import DigestStands, SignerUnavailable
 from vault.errors import conflict, unavailable
 from vault.metrics import counts
 
@@ -45,10 +49,32 @@ async def sign(
     """The signed bytes, compared with what was approved: the signer is checked, not believed.
 
     The caller holds the wallet's lock. 409 when the nonce belongs to a transaction that is wanted, 503 when the
-    signer fails.
+    signer fails, or has not signed when the approval expires.
     """
+    async with _until(approval.expires_at):
+        signed = await _sign(connection, signer, approval, transaction, address)
+    counts.signed(approval.kind)
+    if decode_signed(signed.raw) != (transaction, address):
+        raise unavailable("The signer returned something else than what was approved; it was discarded.")
+    return signed
+
+
+@asynccontextmanager
+async def _until(moment: datetime) -> AsyncIterator[None]:
+    """One deadline, however often the signer is asked: a human's stop waits for the locks that are held meanwhile."""
+    left_s = (moment - datetime.now(UTC)).total_seconds()
     try:
-        signed = await signer.sign_transaction(approval, transaction)
+        async with asyncio.timeout(left_s):
+            yield
+    except TimeoutError:
+        raise SignerUnavailable("the signer does not answer in time") from None
+
+
+async def _sign(
+    connection: AsyncConnection, signer: SignerClient, approval: Approval, transaction: Transaction, address: bytes
+) -> SignedTransaction:
+    try:
+        return await signer.sign_transaction(approval, transaction)
     except DigestStands as refusal:
         reason = reason_for(approval.kind, await _owners(connection, refusal.digest, transaction, address))
         if reason is None:
@@ -56,11 +82,7 @@ async def sign(
                 f"Another transaction was signed with nonce {transaction.nonce} and may be mined; nothing was signed."
             ) from None
         # once: under the wallet's lock nothing else takes the place meanwhile
-        signed = await signer.sign_transaction(displacing(approval, refusal.digest, reason), transaction)
-    counts.signed(approval.kind)
-    if decode_signed(signed.raw) != (transaction, address):
-        raise unavailable("The signer returned something else than what was approved; it was discarded.")
-    return signed
+        return await signer.sign_transaction(displacing(approval, refusal.digest, reason), transaction)
 
 
 def reason_for(kind: Kind, owners: Owners) -> Reason | None:

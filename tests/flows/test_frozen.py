@@ -1,6 +1,8 @@
 """A human freezes: nothing more is signed from the commit on, whatever waits already; everything else goes on."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from time import monotonic
 
@@ -178,3 +180,47 @@ async def test_a_freeze_is_through_at_once_under_load(human: World, running: Run
         (late, all_) = await found.fetchone() or (None, None)
     assert late == 0
     assert all_ >= 50
+
+
+async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(
+    human: World, running: Running, proxy: FaultyRpc
+) -> None:
+    proxy.faults.clear()
+    wallet, agent = await human.wallet(), await human.agent()
+    (pid,) = running.pids("signer")
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking:
+
+        async def holds_the_gate() -> bool:
+            found = await looking.execute(
+                "SELECT 1 FROM pg_locks WHERE granted AND relation = 'freezes'::regclass AND mode = 'RowShareLock'"
+            )
+            return await found.fetchone() is not None
+
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            waiting = [
+                asyncio.create_task(agent.submit(wallet, address(), "1", gas_limit=21_000)),
+                asyncio.create_task(agent.sign(wallet, address(), "1", gas_limit=21_000)),
+            ]
+            await until(holds_the_gate, what="a signature under way", every_s=0.02)
+            began = monotonic()
+            await freeze(human, agent, "agents")
+            took_s = monotonic() - began
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        answers = await asyncio.gather(*waiting)
+        # half of what the freeze itself would wait; 4 s, unless the machine is slow
+        assert took_s < 6.5
+        # one had the gate and gave up, the other was behind it or came too late
+        assert all(answer.status_code == 503 or is_frozen(answer) for answer in answers), [a.text for a in answers]
+        assert is_frozen(await agent.submit(wallet, address(), "1"))
+        # what the signer was asked for while it hung it does not sign when it goes on: its queue is in order
+        other = await human.agent()
+        assert (await other.submit(wallet, address(), "0", gas_limit=21_000)).status_code == 201
+        found = await looking.execute(
+            "SELECT count(*) FROM attempts a JOIN transactions t ON t.id = a.transaction_id WHERE t.agent_id = %s",
+            (agent.id,),
+        )
+        assert await found.fetchone() == (0,)
+        redeemed = await looking.execute("SELECT count(*) FROM signer.redemptions WHERE agent_id = %s", (agent.id,))
+        assert await redeemed.fetchone() == (0,)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from chains.transactions import Transaction, signing_digest
-from guardrails.approval import LIFETIME, Approval
+from guardrails.approval import MAX_LIFETIME, Approval
 from intents.signatures import MAX_LISTED
 from signer.client import SignerClient
 from signer.errors import DigestStands
@@ -66,7 +66,7 @@ async def key_of(database: psycopg.AsyncConnection, wallet: Wallet) -> UUID:
 async def steal(client: SignerClient, key_id: UUID, agent_id: str, transaction: Transaction) -> str:
     """Have something signed behind everybody's back; returns the digest."""
     digest = signing_digest(transaction)
-    approval = Approval(uuid4(), "submit", UUID(agent_id), key_id, digest, datetime.now(UTC) + LIFETIME)
+    approval = Approval(uuid4(), "submit", UUID(agent_id), key_id, digest, datetime.now(UTC) + MAX_LIFETIME / 2)
     await client.sign_transaction(approval, transaction)
     return f"0x{digest.hex()}"
 

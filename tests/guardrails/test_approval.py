@@ -55,7 +55,7 @@ def ask_filler(tx: Transaction, sender: bytes, kind: Any = "filler") -> Approval
 def test_an_approval_is_for_these_bytes_once(tx: Transaction, kind: Any) -> None:
     approval = ask(decision(tx), tx, kind)
     assert isinstance(approval.id, UUID)
-    assert approval == Approval(approval.id, kind, AGENT, KEY, signing_digest(tx), NOW + timedelta(seconds=30))
+    assert approval == Approval(approval.id, kind, AGENT, KEY, signing_digest(tx), NOW + timedelta(seconds=4))
     assert ask(decision(tx), tx, kind).id != approval.id
 
 

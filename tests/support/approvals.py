@@ -1,12 +1,12 @@
 """Approvals and transactions for tests of the signer."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from chains.transactions import DynamicFeeTransaction, LegacyTransaction, Transaction, signing_digest
-from guardrails.approval import LIFETIME, Approval, Kind
+from guardrails.approval import Approval, Kind
 
 
 def some_transaction(**fields: Any) -> DynamicFeeTransaction:
@@ -48,6 +48,6 @@ def approval_of(key_id: UUID, transaction: Transaction, kind: Kind = "submit", *
         "agent_id": uuid4(),
         "key_id": key_id,
         "digest": signing_digest(transaction),
-        "expires_at": datetime.now(UTC) + LIFETIME,
+        "expires_at": datetime.now(UTC) + timedelta(seconds=30),
     }
     return Approval(**good | fields)

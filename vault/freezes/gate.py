@@ -21,7 +21,8 @@ from vault.metrics import counts
 from vault.schemas import format_time
 
 INSTANCE = UUID(int=0)
-# a signature takes the signer's time limit at most, 10 s; what closes the gate is worth waiting for
+# a signature keeps the gate open for 4 s at most, the life of its approval, and some statements around it; the rest
+# is for a slow database: what closes the gate is worth waiting for
 CLOSING_TIMEOUT_MS = 9_000
 
 _CLOSE = text("LOCK TABLE freezes IN EXCLUSIVE MODE")

@@ -25,26 +25,39 @@ class GasFault:
     reason: str
 
 
-def least_gas(data: bytes) -> int:
-    """The least gas limit with which a call with `data` is taken (EIP-2028, EIP-7623).
+def intrinsic_gas(data: bytes) -> int:
+    """What a call with `data` costs before anything runs, on every chain (EIP-2028).
 
     Creations cost more (EIP-3860); nothing here creates a contract.
     """
     zeros = data.count(0)
-    others = len(data) - zeros
-    intrinsic = TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + OTHER_BYTE_GAS * others
-    floor = TRANSACTION_GAS + FLOOR_TOKEN_GAS * (zeros + 4 * others)
-    return max(intrinsic, floor)
+    return TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + OTHER_BYTE_GAS * (len(data) - zeros)
+
+
+def least_gas(data: bytes) -> int:
+    """The least gas limit with which a call with `data` is taken on a chain with EIP-7623, as Ethereum is."""
+    zeros = data.count(0)
+    return max(intrinsic_gas(data), TRANSACTION_GAS + FLOOR_TOKEN_GAS * (zeros + 4 * (len(data) - zeros)))
+
+
+def floor_doubt(gas_limit: int, data: bytes) -> str | None:
+    """Why this gas limit may not do: only a node can say whether its chain has the floor. None where it will do."""
+    if gas_limit >= (least := least_gas(data)):
+        return None
+    return (
+        f"gas_limit {gas_limit} is below the {least} that this data takes on chains with EIP-7623, and no simulation"
+        " has shown that this chain takes less"
+    )
 
 
 def gas_fault(gas_limit: int, data: bytes, max_tx_gas: int | None, block_gas_limit: int | None) -> GasFault | None:
-    """Why no node will ever take a transaction with this gas limit; None when nothing speaks against it."""
-    least = least_gas(data)
-    if gas_limit < least:
+    """Why no node will ever take a transaction with this gas limit; None when nothing speaks against it for sure."""
+    intrinsic = intrinsic_gas(data)
+    if gas_limit < intrinsic:
         return GasFault(
             "INTRINSIC_GAS_TOO_LOW",
-            f"gas_limit {gas_limit} is below the {least} that the transaction costs before anything runs"
-            " (EIP-2028, EIP-7623)",
+            f"gas_limit {gas_limit} is below the {intrinsic} that the transaction costs before anything runs"
+            f" (EIP-2028; {least_gas(data)} on chains with EIP-7623)",
         )
     if max_tx_gas is not None and gas_limit > max_tx_gas:
         return GasFault(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
-from chains.gas import TRANSACTION_GAS, gas_fault
+from chains.gas import TRANSACTION_GAS, floor_doubt, gas_fault
 from chains.nonces import Known
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
@@ -86,9 +86,11 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     behind = behind_of(draft, found.prior, now)
     simulation = misfit(draft, now)
     if simulate_always or found.simulation_required or draft.simulate_first:
-        simulation = simulation or await simulate(client, call_of(draft, key), behind)
+        simulation = simulation or borne_out(draft, await simulate(client, call_of(draft, key), behind))
     elif simulation is not None:
         raise unprocessable(f"No node would ever take this transaction: {simulation.error}. Nothing was signed.")
+    elif draft.gas_limit is not None and (doubt := floor_doubt(draft.gas_limit, draft.data)) is not None:
+        raise unprocessable(f"Give more gas or simulate_first: {doubt}. Nothing was signed.")
     gas_limit = draft.gas_limit or await fill_gas(client, draft, key, simulation, behind)
     # the gas ceiling could not be judged before the gas was known
     check(draft, limits, found.spent_wei, gas_limit * fee_cap(fees))
@@ -184,6 +186,14 @@ def misfit(draft: Draft, now: Quote) -> SimulationResult | None:
         return None
     fault = gas_fault(draft.gas_limit, draft.data, draft.chain.max_tx_gas, now.block_gas_limit)
     return None if fault is None else cannot_start(fault.code, fault.reason, "rules of the chain")
+
+
+def borne_out(draft: Draft, result: SimulationResult) -> SimulationResult:
+    """`result`, unless what it counts speaks against a gas limit that would do on some chains only."""
+    doubt = None if draft.gas_limit is None else floor_doubt(draft.gas_limit, draft.data)
+    if doubt is None or result.status != "success" or result.gas_used <= (draft.gas_limit or 0):
+        return result
+    return cannot_start("BELOW_CALLDATA_FLOOR", doubt, "rules of the chain")
 
 
 async def fill_gas(

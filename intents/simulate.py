@@ -20,6 +20,7 @@ from intents.prepare import (
     Background,
     Denial,
     behind_of,
+    borne_out,
     call_of,
     check,
     fee_cap,
@@ -72,7 +73,7 @@ async def simulate_bundle(
     calls = [call_of(draft, each.grounds.key) for draft, each in zip(drafts, found, strict=True)]
     ran = await chain.simulate_bundle(client, calls, together)
     results = [
-        misfit(draft, quotes[each.grounds.key.address]) or result
+        misfit(draft, quotes[each.grounds.key.address]) or borne_out(draft, result)
         for draft, each, result in zip(drafts, found, ran, strict=True)
     ]
     for draft, background, result in zip(drafts, found, results, strict=True):

@@ -1,25 +1,29 @@
 import pytest
 
-from chains.gas import gas_fault, least_gas
+from chains.gas import floor_doubt, gas_fault
 
 
 @pytest.mark.parametrize(
-    ("data", "least"),
+    ("data", "intrinsic", "least"),
     [
-        (b"", 21_000),
+        (b"", 21_000, 21_000),
         # a byte that is not zero: 16 before anything runs, 40 by the floor
-        (b"\x01", 21_040),
-        (b"\x00", 21_010),
-        (b"\xff" * 100, 25_000),
-        (b"\x00" * 50 + b"\x01" * 50, 23_500),
+        (b"\x01", 21_016, 21_040),
+        (b"\x00", 21_004, 21_010),
+        (b"\xff" * 100, 22_600, 25_000),
+        (b"\x00" * 50 + b"\x01" * 50, 22_000, 23_500),
     ],
 )
-def test_what_a_call_costs_before_anything_runs(data: bytes, least: int) -> None:
-    assert least_gas(data) == least
-    assert gas_fault(least, data, None, None) is None
-    fault = gas_fault(least - 1, data, None, None)
+def test_what_a_call_costs_before_anything_runs(data: bytes, intrinsic: int, least: int) -> None:
+    fault = gas_fault(intrinsic - 1, data, None, None)
     assert fault is not None
-    assert (fault.code, str(least) in fault.reason) == ("INTRINSIC_GAS_TOO_LOW", True)
+    assert (fault.code, str(intrinsic) in fault.reason) == ("INTRINSIC_GAS_TOO_LOW", True)
+    # the floor is not every chain's
+    assert gas_fault(intrinsic, data, None, None) is None
+    assert floor_doubt(least, data) is None
+    doubt = floor_doubt(least - 1, data)
+    assert doubt is not None
+    assert str(least) in doubt
 
 
 @pytest.mark.parametrize(

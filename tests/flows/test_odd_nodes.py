@@ -175,6 +175,7 @@ DATA_100 = "0x" + "11" * 100
 NEVER = [
     pytest.param({"gas_limit": 2**24 + 1}, {}, ("16777216", "EIP-7825"), id="above the chain's bound"),
     pytest.param({"gas_limit": 21_000, "data": DATA_100}, {}, ("25000", "EIP-7623"), id="below the floor"),
+    pytest.param({"gas_limit": 23_000, "data": DATA_100}, {}, (), id="between intrinsic cost and floor"),
     pytest.param(
         {"gas_limit": 1_500_000},
         {LATEST: with_fields(gasLimit=hex(1_000_000))},

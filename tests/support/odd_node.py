@@ -153,6 +153,12 @@ ASKED: Final[dict[str, Row]] = {
         right=503,
         words=("not believable", "give gas_price"),
     ),
+    "100 bytes run for less than the node's own estimate": Row(
+        PLAIN | {"eth_call": Answer("0x"), ESTIMATE: Answer(hex(25_000))},
+        right=422,
+        words=("25000", "EIP-7623"),
+        asked={"gas_limit": 23_000, "data": "0x" + "11" * 100},
+    ),
     "no balances": Row({"eth_getBalance": LACKING}, right=503, words=("does not exist", "-32601")),
     "says where it is": Row(
         **as_a_whole(-32000, "upstream https://eth.example/v2/SECRET is down"),
@@ -233,6 +239,11 @@ PRICED: Final[dict[str, Row]] = {
     ),
     "no base fee at all": Row(
         {HISTORY: LACKING, LATEST: without("baseFeePerGas"), PRICE: Answer("0x9")}, right={"gas_price": 9}
+    ),
+    "100 bytes for less than the floor of EIP-7623": Row(
+        PLAIN | {"eth_call": Answer("0x"), ESTIMATE: Answer(hex(22_600))},
+        right={"gas_limit": 23_000},
+        asked={"gas_limit": 23_000, "data": "0x" + "11" * 100},
     ),
     "a transfer that takes 60,000 gas": Row({ESTIMATE: Answer(hex(60_000))}, right={"gas_limit": 78_000}),
     "a transfer that takes 60,000 gas, plainly": Row(

@@ -66,7 +66,10 @@ _TO_FREE = """
 _AGENTS = text("""
     SELECT DISTINCT t.agent_id FROM transactions t JOIN spend_reservations s ON s.transaction_id = t.id
     WHERE t.org_id = :org_id AND t.chain_id = :chain_id AND t.wallet_address = :address
-      AND t.final_at IS NULL AND s.state = 'open' ORDER BY t.agent_id LIMIT :max_agents
+      AND t.final_at IS NULL AND t.block_number IS NULL AND s.state = 'open' AND s.in_window
+      AND (:above AND t.chain_reset_at IS NULL AND t.nonce > :free_above
+           OR :reset AND t.chain_reset_at IS NOT NULL)
+    ORDER BY t.agent_id LIMIT :max_agents
 """)
 _FREE = text(f"""
     WITH freed AS (
@@ -85,6 +88,7 @@ class _Done:
     given_up: int
     freed: int
     freed_wei: int
+    more_to_free: bool
 
 
 async def resync(
@@ -113,6 +117,7 @@ async def resync(
         "given_up": done.given_up,
         "freed": done.freed,
         "freed_wei": str(done.freed_wei),
+        "more_to_free": done.more_to_free,
     }
 
 
@@ -127,7 +132,11 @@ async def _go_back(
     named: dict[str, Any] = {"chain_id": chain.chain_id, "address": address}
     own = named | {"org_id": caller.org_id}
     # 1. Locks in their order: the agents' budgets, then the wallet.
-    agents = await _lock_budgets(connection, own) if wanted.free_signed_above or wanted.free_reset_chain else []
+    #    What no endpoint says can be near is freed; what is settled meanwhile only raises the bound below.
+    highest = max(each.next for each in said)
+    freeing = own | {"above": wanted.free_signed_above, "reset": wanted.free_reset_chain}
+    settled = int((await connection.execute(_SETTLED, named)).scalar_one())
+    agents, more = await _lock_budgets(connection, freeing | {"free_above": max(settled, highest) + FREE_ABOVE})
     tracker = await wallets.lock(connection, chain.chain_id, address)
     # an office or credential that was lost while this waited counts no more
     await org_admin(await still(connection, caller))
@@ -143,32 +152,26 @@ async def _go_back(
     given_up = list(
         (await connection.execute(_GIVE_UP, named | {"above_all": above_all, "in_flight": list(IN_FLIGHT)})).scalars()
     )
-    # 3. Free what no endpoint says can be near, of the caller's own organisation.
-    highest = max(settled, *(each.next for each in said))
+    # 3. Free it, of the caller's own organisation.
     freed = freed_wei = 0
     for agent_id in agents:
         found = await connection.execute(
             _FREE,
-            own
-            | {
-                "agent_id": agent_id,
-                "free_above": highest + FREE_ABOVE,
-                "above": wanted.free_signed_above,
-                "reset": wanted.free_reset_chain,
-            },
+            freeing | {"agent_id": agent_id, "free_above": max(settled, highest) + FREE_ABOVE},
         )
         row = found.one()
         freed, freed_wei = freed + row.freed, freed_wei + int(row.wei)
-    done = _Done(tracker.next_nonce, next_nonce, len(given_up), freed, freed_wei)
+    done = _Done(tracker.next_nonce, next_nonce, len(given_up), freed, freed_wei, more)
     await _audit(connection, caller, chain, address, done, set(given_up))
     return done
 
 
-async def _lock_budgets(connection: AsyncConnection, own: dict[str, Any]) -> list[UUID]:
-    agents = list((await connection.execute(_AGENTS, own | {"max_agents": MAX_AGENTS})).scalars())
-    for agent_id in agents:
+async def _lock_budgets(connection: AsyncConnection, freeing: dict[str, Any]) -> tuple[list[UUID], bool]:
+    """Lock the budgets of agents that have something to free; are there more than `MAX_AGENTS`?"""
+    agents = list((await connection.execute(_AGENTS, freeing | {"max_agents": MAX_AGENTS + 1})).scalars())
+    for agent_id in agents[:MAX_AGENTS]:
         await budget.lock(connection, agent_id)
-    return agents
+    return agents[:MAX_AGENTS], len(agents) > MAX_AGENTS
 
 
 async def _audit(

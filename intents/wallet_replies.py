@@ -65,3 +65,4 @@ class ResyncReply(WalletReply):
     given_up: int = Field(description="transactions above the chain's count that are not sent any more")
     freed: int = Field(description="signatures of the own organisation's agents whose spend was freed")
     freed_wei: str
+    more_to_free: bool = Field(description="whether agents are left whose spend the same request frees when repeated")

@@ -314,7 +314,7 @@ async def test_freed_bytes_that_are_mined_all_the_same_count(human: World, nodes
     assert await human.chain.balance(to) == ETHER
 
 
-async def test_a_used_key_on_a_node_without_its_history_needs_a_humans_word_once(
+async def test_a_used_key_of_which_endpoints_disagree_needs_a_humans_word_once(
     human: World, nodes: list[OddNode]
 ) -> None:
     wallet, agent = await human.wallet(), await human.agent()

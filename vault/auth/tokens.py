@@ -62,6 +62,7 @@ class TokenVerifier:
         self._keys: dict[str, _Key] = {}
         self._checked: dict[bytes, tuple[str, Claims]] = {}
         self._renewed_at = float("-inf")
+        self._asked_for_unknown_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> Claims:
@@ -89,12 +90,25 @@ class TokenVerifier:
     async def _key(self, kid: str) -> _Key | None:
         if kid in self._keys and self._lock.locked():
             return self._keys[kid]  # somebody renews just now; a slow signer must not hold up what is known
-        age = time.monotonic() - self._renewed_at
-        if age > REFRESH_AFTER_S or (kid not in self._keys and age > MIN_REFRESH_INTERVAL_S):
+        if self._is_old() or self._may_be_new(kid):
             async with self._lock:
-                if time.monotonic() - self._renewed_at > MIN_REFRESH_INTERVAL_S:
+                if self._is_old():
+                    await self._renew()
+                elif self._may_be_new(kid):
+                    self._asked_for_unknown_at = time.monotonic()
                     await self._renew()
         return self._keys.get(kid)
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._renewed_at > REFRESH_AFTER_S
+
+    def _may_be_new(self, kid: str) -> bool:
+        """Whether to ask the signer for a key that is not known: a rotation may have made it this moment.
+
+        Made-up keys ask once a second at most, counted by themselves: that the keys were renewed a moment before the
+        rotation is no reason to refuse the tokens that follow it.
+        """
+        return kid not in self._keys and time.monotonic() - self._asked_for_unknown_at > MIN_REFRESH_INTERVAL_S
 
     async def _renew(self) -> None:
         try:

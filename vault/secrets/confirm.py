@@ -21,11 +21,17 @@ TRIES: Final = 3
 
 ConfirmAddress = Annotated[
     str | None,
-    Query(max_length=64, description="The address whose signing key may get out of reach although it holds coin"),
+    Query(
+        max_length=64,
+        description="The address whose signing key may get out of reach although it holds coin (not on testnets)",
+    ),
 ]
 ConfirmNumber = Annotated[
     str | None,
-    Query(max_length=64, description="How many addresses may get out of reach although some of them hold coin"),
+    Query(
+        max_length=64,
+        description="How many addresses may get out of reach although some of them hold coin (not on testnets)",
+    ),
 ]
 
 

@@ -40,7 +40,9 @@ _ABSENT: dict[int | str, dict[str, Any]] = {
     410: {"description": "Deleted, disabled, expired, or read as often as it may be"},
 }
 _ALTERED = _ABSENT | {409: {"description": "The stored value was altered behind the vault's back"}}
-_AT_RISK: dict[int | str, dict[str, Any]] = {409: {"description": "A signing key that holds coin; see `confirm`"}}
+_AT_RISK: dict[int | str, dict[str, Any]] = {
+    409: {"description": "A signing key that holds coin on a chain that is no testnet; see `confirm`"}
+}
 _OCCUPIED: dict[int | str, dict[str, Any]] = {409: {"description": "What is there must not be displaced so"}}
 # to a HEAD: without a content-length, which only the value would tell
 _SEEN = Response(media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -85,7 +87,9 @@ async def get_secret(
     return await read.get_secret(context, caller, vault_id, path)
 
 
-@router.delete("/secrets/{path:path}", status_code=204, responses=_ABSENT | _AT_RISK)
+@router.delete(
+    "/secrets/{path:path}", status_code=204, responses=_AT_RISK | {404: {"description": "Nothing is there"}}
+)
 async def delete_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, confirm: ConfirmAddress = None
 ) -> None:

@@ -124,14 +124,17 @@ def choose(caller: Caller, path: str, candidates: Sequence[_Candidate]) -> Signi
             f"This agent's {path} stands for a key in another vault than {filled[0].vault.id}, and that key is not"
             f" there for it now. An owner or admin may bind it anew: PUT /v1/agents/{caller.id}/signing-keys."
         )
-    raise not_found(f"No signing key at {path}")
+    raise not_found(f"No signing key at {path}, or it was deleted; a human can store, generate or restore one there")
 
 
 def _usable(candidate: _Candidate, path: str) -> SigningKey:
     if candidate.expires_at is not None and candidate.expires_at <= candidate.now:
         raise gone(f"The signing key at {path} has expired")
     if candidate.key_id is None or candidate.address is None or candidate.secret_id is None:
-        raise bad_request(f"The secret at {path} is not a signing key; store it with type private_key")
+        raise bad_request(
+            f"The secret at {path} is not a signing key: only 64 hex digits stored with type private_key, or a key"
+            " made by secret-generate, can sign"
+        )
     if candidate.is_unconfirmed:
         raise forbidden(
             f"The key at {path} was brought by an agent. It signs once an owner or admin has said that it may:"

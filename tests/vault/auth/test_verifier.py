@@ -59,6 +59,16 @@ async def test_keys_are_fetched_once_and_a_new_one_is_found(monkeypatch: pytest.
     assert keys.asked == 2
 
 
+async def test_a_key_made_right_after_a_renewal_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    monkeypatch.setattr(tokens, "REFRESH_AFTER_S", 0.0)
+    await verifier.verify(keys.token("one"))  # renews now, as the rotation's own request does
+    monkeypatch.setattr(tokens, "REFRESH_AFTER_S", 3600.0)
+    assert await verifier.verify(keys.token("two"))
+
+
 async def test_made_up_key_ids_do_not_flood_the_signer() -> None:
     keys = Keys()
     verifier = verifier_of(keys)

@@ -19,6 +19,8 @@ PLAIN_TIP: Final = 50 * GWEI
 PLAIN_PRICE: Final = 10 * PLAIN_TIP
 # A tip that only one endpoint names is worth so many base fees at most
 MAX_BASE_FEES_OF_TIP: Final = 10
+# What endpoints that lag and those that do not name at most, one against the other, in a rush
+BASE_FEES_APART: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class FeeQuote:
     gas_price: int
     priority_fee: int
     doubtful: bool = False
+    # False where the tip was read off the gas price
+    tip_named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +79,30 @@ def needs_others(said: FeeQuote) -> bool:
 
 
 def believed(said: Sequence[FeeQuote]) -> FeeQuote:
-    """What to go by when every endpoint was asked, one quote each (at least one): the lowest of each price.
+    """What to go by when every endpoint was asked, one quote each (at least one).
 
-    Who names a base fee goes before who names none: a field that is missing says nothing. With one endpoint alone
-    the tip is clipped to `MAX_BASE_FEES_OF_TIP` base fees or `PLAIN_TIP`, whichever is more, and a gas price above
-    `PLAIN_PRICE` is doubtful.
+    The lowest tip and the lowest gas price, for those are paid whole; of tips only those that an endpoint named. Of
+    base fees the highest that is at most `BASE_FEES_APART` times the lowest (or a gwei): of it nothing is paid
+    above the chain's own, and with one that is too low, by an endpoint that lags, nothing is mined. Who names a
+    base fee goes before who names none: a field that is missing says nothing. With one endpoint alone the tip is
+    clipped to `MAX_BASE_FEES_OF_TIP` base fees or `PLAIN_TIP`, whichever is more; a gas price above `PLAIN_PRICE`
+    is doubtful.
     """
     base_fees = [each.base_fee for each in said if each.base_fee is not None]
-    alike = [each for each in said if (each.base_fee is not None) == bool(base_fees)]
-    lowest = FeeQuote(
-        base_fee=min(base_fees, default=None),
+    highest = BASE_FEES_APART * max(min(base_fees, default=0), GWEI)
+    base_fee = max((each for each in base_fees if each <= highest), default=None)
+    alike = [each for each in said if (each.base_fee is None) == (base_fee is None)]
+    named = [each for each in alike if each.tip_named] or alike
+    quote = FeeQuote(
+        base_fee=base_fee,
         gas_price=min(each.gas_price for each in alike),
-        priority_fee=min(each.priority_fee for each in alike),
+        priority_fee=min(each.priority_fee for each in named),
     )
     if len(said) > 1:
-        return lowest
-    if lowest.base_fee is None:
-        return replace(lowest, doubtful=lowest.gas_price > PLAIN_PRICE)
-    most = max(MAX_BASE_FEES_OF_TIP * lowest.base_fee, PLAIN_TIP)
-    return replace(lowest, priority_fee=min(lowest.priority_fee, most))
+        return quote
+    if base_fee is None:
+        return replace(quote, doubtful=quote.gas_price > PLAIN_PRICE)
+    return replace(quote, priority_fee=min(quote.priority_fee, max(MAX_BASE_FEES_OF_TIP * base_fee, PLAIN_TIP)))
 
 
 def choose_fees(request: FeeRequest, quote: FeeQuote) -> LegacyFees | DynamicFees:

@@ -28,12 +28,14 @@ class Known:
     """A wallet as we know it without asking the chain: the tracker, and our own nonces.
 
     `in_flight` are those of transactions that wait for a block, `taken` all that transactions of ours have; where the
-    latter were not read, those in flight have to do.
+    latter were not read, those in flight have to do. `settled` is what the chain must have counted at least: one more
+    than the highest nonce of ours that was seen in a block or used up.
     """
 
     tracked: int
     in_flight: Sequence[int] = ()
     taken: Sequence[int] | None = None
+    settled: int = 0
 
     def ours_from(self, nonce: int) -> int:
         """How many of ours have this nonce or a higher one (at least)."""
@@ -42,7 +44,9 @@ class Known:
     @property
     def may_be_mined(self) -> int:
         """The highest count that the blocks can have by now if nobody else uses the key."""
-        return min((*self.in_flight, self.tracked)) + len(self.in_flight)
+        # one that is never seen mined (its receipt cannot be read, say) says nothing of those that were, above it
+        above = [each for each in self.in_flight if each >= self.settled]
+        return max(min((*self.in_flight, self.tracked)) + len(self.in_flight), self.settled + len(above))
 
 
 def next_nonce(tracked: int, pending: int) -> int:

@@ -129,7 +129,9 @@ def _fees(base_fee: int | None, gas_price: Any, tip: Any) -> FeeQuote:
     price = quantity(gas_price, PRICE_BITS)
     if isinstance(tip, RpcRefused):
         # a node's gas price is its base fee and what it recommends on top
-        return FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=max(price - (base_fee or 0), 0))
+        return FeeQuote(
+            base_fee=base_fee, gas_price=price, priority_fee=max(price - (base_fee or 0), 0), tip_named=False
+        )
     return FeeQuote(base_fee=base_fee, gas_price=price, priority_fee=quantity(tip, PRICE_BITS))
 
 

@@ -23,11 +23,12 @@ _COLUMNS = """
            COALESCE(a.tried_at < clock_timestamp() - make_interval(secs => :hands_off_s), true) AS ours,
            COALESCE(a.tried_at < clock_timestamp() - make_interval(secs => :resend_after_s), true) AS stale
 """
-# Signatures that were never sent come last, so that a hoard of them keeps nobody else's waiting
+# Signatures that were never sent come last, so that a hoard of them keeps nobody else's waiting; before them what is
+# in a block and only waits to be final, which may take its chain for ever
 _USED = text(f"""{_COLUMNS}
     FROM (SELECT * FROM transactions
           WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND nonce < :mined_nonce
-          ORDER BY (status = 'sign_only'), nonce, created_at LIMIT :max_rows) t
+          ORDER BY (status = 'sign_only'), (block_number IS NOT NULL), nonce, created_at LIMIT :max_rows) t
     JOIN attempts a ON a.transaction_id = t.id
     ORDER BY (t.status = 'sign_only'), t.nonce, t.created_at, a.created_at
 """)  # noqa: S608 - put together from constants of this file

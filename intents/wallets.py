@@ -36,6 +36,12 @@ _WAITING = text("""
       AND status = ANY(:in_flight) AND given_up_at IS NULL
     ORDER BY nonce DESC LIMIT :max_rows
 """)
+_SETTLED = text("""
+    SELECT nonce + 1 FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND status IN ('mined', 'final', 'failed')
+      AND chain_reset_at IS NULL AND nonce IS NOT NULL
+    ORDER BY nonce DESC LIMIT 1
+""")
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
 """)
@@ -83,7 +89,8 @@ async def known(connection: AsyncConnection, chain_id: int, address: bytes, low:
     named = {"chain_id": chain_id, "address": address, "max_rows": MAX_TAKEN}
     waiting = (await connection.execute(_WAITING, named | {"in_flight": list(IN_FLIGHT)})).scalars()
     ours = (await connection.execute(_OURS, named | {"low": low, "high": tracked})).scalars()
-    return nonces.Known(tracked, tuple(waiting), tuple(ours))
+    settled = (await connection.execute(_SETTLED, named)).scalar() or 0
+    return nonces.Known(tracked, tuple(waiting), tuple(ours), settled)
 
 
 async def occupied(connection: AsyncConnection, chain_id: int, address: bytes, low: int, high: int) -> int:

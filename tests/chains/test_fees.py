@@ -99,7 +99,9 @@ def test_what_one_endpoint_is_believed(said: FeeQuote, right: bool) -> None:
         ([dynamic(1, 4000)], dynamic(1, 50)),
         ([dynamic(30, 200)], dynamic(30, 200)),
         ([dynamic(30, 4000)], dynamic(30, 300)),
-        ([dynamic(1, 4000), dynamic(2, 3)], dynamic(1, 3)),
+        ([dynamic(1, 4000), dynamic(2, 3)], dynamic(2, 3)),
+        # one that lags while the price rises, one that lies
+        ([dynamic(600, 1), dynamic(20, 1)], dynamic(600, 1)),
         ([dynamic(4000, 1), dynamic(2, 3)], dynamic(2, 1)),
         ([dynamic(1, 900), dynamic(1, 800)], dynamic(1, 800)),
         ([legacy(4000), dynamic(2, 3)], dynamic(2, 3)),
@@ -118,6 +120,12 @@ def test_what_all_endpoints_are_believed(said: list[FeeQuote], right: FeeQuote) 
         )
         if right.base_fee is None:
             assert found.gas_price == right.gas_price
+
+
+def test_a_tip_that_nobody_named_is_nobodys_lowest() -> None:
+    derived = FeeQuote(base_fee=30 * GWEI, gas_price=30 * GWEI, priority_fee=0, tip_named=False)
+    assert believed([dynamic(30, 60), derived]).priority_fee == 60 * GWEI
+    assert believed([derived, derived]).priority_fee == 0
 
 
 def test_a_gas_price_beyond_belief_is_paid_only_where_it_is_named() -> None:

@@ -35,6 +35,11 @@ def test_refused_with_the_next_free_one_named(nonce: int, occupied: bool, error:
     [
         (0, 0, Known(0), True),
         (0, 16, Known(0), True),
+        # one that is never seen mined, below many that were
+        (68, 68, Known(68, (50,), tuple(range(50, 68)), 68), True),
+        (91, 91, Known(91, (50,), tuple(range(50, 91)), 91), True),
+        (91, 93, Known(93, (50, 91, 92), tuple(range(50, 93)), 91), True),
+        (108, 108, Known(91, (50,), tuple(range(50, 91)), 91), False),
         (0, 17, Known(0), False),
         (0, 4_000_000_000, Known(0), False),
         # ours in flight count, and what is in blocks and has fillers where it was read

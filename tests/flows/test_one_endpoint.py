@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
 from tests.flows.test_believable_counts import ABSURD, says
-from tests.support.faulty_rpc import Drop
+from tests.support.faulty_rpc import Answer, Drop
 from tests.support.instance import Running, start_instance
-from tests.support.odd_node import COUNT, OddNode
+from tests.support.odd_node import COUNT, RECEIPT, OddNode
 from tests.support.world import World, address
 
 
@@ -76,3 +77,22 @@ async def test_a_count_of_blocks_that_lies_leads_one_payment_astray_and_no_more(
     again = await agent.submit(wallet, to, "0.4", gas_limit=21_000)
     assert (await agent.mined(again.json()["id"]))["nonce"] == 0
     assert await human.chain.balance(to) == 4 * 10**17
+
+
+async def test_one_that_is_never_seen_mined_holds_up_no_other(human: World, running: Running, node: OddNode) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    sent = [await agent.submit(wallet, address(), "0.01", gas_limit=21_000) for _ in range(20)]
+    for each in sent:
+        await agent.mined(each.json()["id"])
+    # what became of the first cannot be read, then and later
+    node.faults[RECEIPT] = Answer(None)
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as database:
+        await database.execute(
+            "UPDATE transactions SET status = 'broadcast', final_at = NULL, block_number = NULL, block_hash = NULL,"
+            " block_at = NULL WHERE id = %s",
+            (sent[0].json()["id"],),
+        )
+        after = await agent.submit(wallet, address(), "0.01", gas_limit=21_000)
+        assert after.status_code == 201, after.text
+        found = await database.execute("SELECT nonce FROM transactions WHERE id = %s", (after.json()["id"],))
+        assert await found.fetchone() == (20,)

@@ -28,6 +28,9 @@ async def ask_all(endpoint: Endpoint, session: aiohttp.ClientSession, requests: 
 
     What it can do is remembered on the endpoint, so that the next list has the right length at once.
     """
+    if not requests:
+        # two endpoints are asked at once where one takes its time: the other has answered all of it by now
+        return {}
     found: dict[int, Any] = {}
     known = endpoint.batch_size or len(requests)
     for size in (known, *(each for each in SIZES if each < min(known, len(requests)))):

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from chains.batches import ask_all
 from chains.race import HEDGE_AFTER_S
 from chains.rpc import SendOutcome
 from tests.chains.conftest import Connect
@@ -60,3 +61,11 @@ async def test_each_endpoint_can_be_asked_by_itself(connect: Connect, faulty: Fa
     assert len(answers) == 2  # named twice, it still is one witness
     assert "serves chain 1" in str(answers[0])
     assert answers[1] == hex(client.chain_id)
+
+
+async def test_who_is_asked_when_the_other_has_answered_all_is_asked_nothing(
+    connect: Connect, faulty: FaultyRpc
+) -> None:
+    client = connect(faulty.url)
+    assert await ask_all(client._endpoints[0], client._open(), []) == {}
+    assert faulty.exchanges == 0

@@ -29,7 +29,7 @@ from vault.context import Context
 log = logging.getLogger(__name__)
 
 # What no endpoint has shown after so long, the next one may know: the preferred one may lie, or lag
-LINGERS_S: Final = 2.0
+LINGERS_S: Final = 1.0
 SECOND_OPINION_EVERY_S: Final = 1.0
 # of what is mined and only waits to be final
 OPINION_ON_MINED_EVERY_S: Final = 30.0

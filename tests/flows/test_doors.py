@@ -267,7 +267,7 @@ async def test_beside_an_agents_flood_from_the_humans_own_address(running: Runni
         # of both kinds that come without a credential that counts there is more than the address may
         async with meanwhile(*(flood(kind) for kind in told for _ in range(10))):
             for kind in ("exchange", "wrong exchange"):
-                await until(lambda kind=kind: seen(told[kind], 429), patient(60), f"too many: {kind}")  # type: ignore[misc]
+                await until(lambda kind=kind: seen(told[kind], 429), patient(60), f"too many: {kind}")  # type: ignore[misc]  # mypy and a bound default
             async with client(running, PROXY, where) as http:
                 await stop(running, http, agent, "a flood from the human's own address")
     assert told["key"][200] > 0

@@ -44,7 +44,7 @@ class Node:
 async def test_an_old_chains_receipt_proves_success_only_where_failing_took_all_gas(
     receipt: Receipt, tx: Any, base_fee: int | None, right: bool | None
 ) -> None:
-    assert await has_succeeded(Node(), receipt, tx, SENDER, base_fee) is right  # type: ignore[arg-type]
+    assert await has_succeeded(Node(), receipt, tx, SENDER, base_fee) is right  # type: ignore[arg-type]  # a stand-in
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_an_old_chains_receipt_proves_success_only_where_failing_took_all_
 )
 async def test_a_trace_proves_something_only_about_its_own_transaction(trace: Any, right: bool | None) -> None:
     receipt = replace(OLD, has_state_root=False)
-    assert await has_succeeded(Node(trace), receipt, LEGACY, SENDER, 1) is right  # type: ignore[arg-type]
+    assert await has_succeeded(Node(trace), receipt, LEGACY, SENDER, 1) is right  # type: ignore[arg-type]  # a stand-in
 
 
 @pytest.mark.parametrize(

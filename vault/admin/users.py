@@ -26,7 +26,8 @@ _PAGE = text(
     LIMIT :limit OFFSET :offset
     """
 )
-_TOTAL = text("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+# of those that the pages show: whoever pages until the total must come to an end
+_TOTAL = text("SELECT count(*) FROM users u JOIN memberships m ON m.user_id = u.id WHERE u.deleted_at IS NULL")
 
 
 async def listed(connection: AsyncConnection, page: Page) -> AdminUsersListResponse:

@@ -412,9 +412,10 @@ async def test_a_vault_of_an_organisation_that_was_left_is_the_administrators_to
     await generate(tenant, vault_id)
     await ok(tenant.as_(tenant.owner).delete(f"/v1/vaults/{vault_id}"))
     assert (await tenant.as_(boss).post(f"/v1/vaults/{vault_id}/restore")).status_code == 404
-    await tenant.change("DELETE FROM memberships WHERE user_id = :id", id=tenant.owner.id)
-    assert (await tenant.as_(boss).post(f"/v1/vaults/{vault_id}/restore")).status_code == 200
     heir = await make_user(tenant.database)
+    moved = "UPDATE memberships SET org_id = :there WHERE user_id = :id"
+    await tenant.change(moved, there=boss.org_id, id=tenant.owner.id)
+    assert (await tenant.as_(boss).post(f"/v1/vaults/{vault_id}/restore")).status_code == 200
     url = f"/v1/admin/orgs/{tenant.owner.org_id}/restore"
     back = (await tenant.as_(boss).post(url, json={"owner_email": heir.email})).json()
     assert (back["vaults"], back["agents"], back["owner_id"]) == (0, 0, str(heir.id))

@@ -92,11 +92,11 @@ async def _sign_and_write(
     spent_wei = await budget.lock(connection, caller.id)
     agent = await grounds.hold(connection, caller)
     tracker = await wallets.lock(connection, chain_id, key.address)
+    # from here on a human's freeze waits for us, for as long as the approval lives and no longer
+    passed_at = await grounds.pass_gate(connection, caller, agent)
     # What a human set may have changed since it was read for the first time, or while this waited for a lock: what
     # counts is what it is now, behind the last of them.
     now = await grounds.read(connection, caller, draft, agent)
-    # from here on a human's freeze waits for us, for as long as the approval lives and no longer
-    passed_at = datetime.now(UTC)
     if now.key != key:
         raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
     # 2. The nonce.

@@ -4,6 +4,7 @@ Read twice: once before the chain is asked, and again under the locks, because a
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,14 +34,23 @@ async def hold(connection: AsyncConnection, caller: Caller) -> AgentGuardrails:
     return await load_guardrails(connection, caller.id, share_lock=True)
 
 
-async def read(connection: AsyncConnection, caller: Caller, draft: Draft, agent: AgentGuardrails) -> Grounds:
-    """For the last time, behind every lock that is waited for: key and limits for this caller and draft.
+async def pass_gate(connection: AsyncConnection, caller: Caller, agent: AgentGuardrails) -> datetime:
+    """Pass the gate of the freezes and return when; `agent` is what `hold` gave. 403 for one that may not sign.
 
-    `agent` is what `hold` gave. No freeze and no rule on addresses comes between this and the commit. The caller is
-    read anew too: what ended or narrowed its credential by now counts. 400 to 410, as the vault says.
+    From that moment to the commit no freeze and no rule on addresses comes between, and a human's stop waits for us.
     """
     require_usable(agent)
     await gate.require_open(connection, caller.org_id, caller.id, binding=True)
+    # not before: while we waited here nobody waited for us
+    return datetime.now(UTC)
+
+
+async def read(connection: AsyncConnection, caller: Caller, draft: Draft, agent: AgentGuardrails) -> Grounds:
+    """For the last time, behind every lock that is waited for: key and limits for this caller and draft.
+
+    `agent` is what `hold` gave, the gate is passed. The caller is read anew too: what ended or narrowed its
+    credential by now counts. 400 to 410, as the vault says.
+    """
     chain = await resolve_chain(connection, draft.chain.chain_id)
     if draft.chain.genesis_hash not in (None, chain.genesis_hash):
         raise conflict(f"{chain.name} was reset just now; nothing was signed, try again.")

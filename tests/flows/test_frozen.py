@@ -224,3 +224,46 @@ async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(
         assert await found.fetchone() == (0,)
         redeemed = await looking.execute("SELECT count(*) FROM signer.redemptions WHERE agent_id = %s", (agent.id,))
         assert await redeemed.fetchone() == (0,)
+
+
+async def test_what_is_read_behind_the_gate_is_in_the_four_seconds_too(
+    human: World, running: Running, proxy: FaultyRpc
+) -> None:
+    """A database that is slow there keeps a freeze waiting as a signer does."""
+    proxy.faults.clear()
+    wallet, agent = await human.wallet(), await human.agent()
+    hold = proxy.faults["eth_simulateV1"] = Hold()
+    asked = proxy.count("eth_simulateV1")
+    waiting = asyncio.create_task(agent.submit(wallet, address(), "1"))
+
+    async def simulating() -> bool:
+        return proxy.count("eth_simulateV1") > asked
+
+    await until(simulating, what="the simulation", every_s=0.02)
+    async with (
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,
+        await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking,
+    ):
+        # the key is looked up behind the gate
+        await locking.execute("LOCK TABLE secret_versions IN ACCESS EXCLUSIVE MODE")
+        hold.released.set()
+
+        async def behind_the_gate() -> bool:
+            found = await looking.execute(
+                "SELECT 1 FROM pg_locks g JOIN pg_locks w USING (pid) WHERE g.granted"
+                " AND g.relation = 'freezes'::regclass AND NOT w.granted AND w.relation = 'secret_versions'::regclass"
+            )
+            return await found.fetchone() is not None
+
+        await until(behind_the_gate, what="a submission behind the gate", every_s=0.02)
+        began = monotonic()
+
+        async def approvals_life_is_over() -> bool:
+            return monotonic() - began > 4.1
+
+        await until(approvals_life_is_over, every_s=0.1)
+        await locking.rollback()
+        answer = await waiting
+        assert answer.status_code == 503, answer.text
+        redeemed = await looking.execute("SELECT count(*) FROM signer.redemptions WHERE agent_id = %s", (agent.id,))
+        assert await redeemed.fetchone() == (0,)

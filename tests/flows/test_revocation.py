@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import jwt
 import psycopg
 import pytest
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from signer.token_order import TokenOrder
 from tests.support.instance import Running
 from tests.support.people import CONNECTIONS, bearer, everywhere, join, sign_up
-from tests.support.tokens import copied_key
+from tests.support.tokens import CopiedKey, copied_key
 from tests.support.world import Agent, World
 
 PATH = "keys/value"
@@ -245,6 +246,30 @@ async def test_a_token_of_a_key_that_was_rotated_away_and_one_that_never_ends(
     thirty_years = int(time.time()) + 30 * 365 * 86_400
     for token in (key.sign(said | {"exp": thirty_years}), gone.sign(said), gone.sign(said | {"exp": thirty_years})):
         assert await everywhere(instance.base_url, reader.secret, token) == [401] * CONNECTIONS
+
+
+async def test_a_new_keys_tokens_count_while_others_make_keys_up(instance: Running, reader: Reader) -> None:
+    said = jwt.decode(reader.token, options={"verify_signature": False})
+    statuses: set[int] = set()
+    has_begun, is_over = asyncio.Event(), asyncio.Event()
+
+    async def make_up() -> None:
+        private = Ed25519PrivateKey.generate()
+        async with httpx.AsyncClient(base_url=instance.base_url, timeout=60) as http:
+            while not is_over.is_set():
+                made_up = CopiedKey(uuid4().hex, private)
+                answer = await http.get(reader.secret, headers=bearer(made_up.sign(said)))
+                statuses.add(answer.status_code)
+                has_begun.set()
+
+    async with asyncio.TaskGroup() as others:
+        for _ in range(CONNECTIONS):
+            others.create_task(make_up())
+        await has_begun.wait()
+        key = await copied_key(instance.owner_dsn)
+        found = await everywhere(instance.base_url, reader.secret, key.sign(said))
+        is_over.set()
+    assert (found, statuses) == (ALL_WELL, {401})
 
 
 async def test_forged_tokens(instance: Running, reader: Reader) -> None:

@@ -41,23 +41,26 @@ class Authenticator:
         lines = request.headers.getlist("x-forwarded-for")
         return client_address(peer, ",".join(lines) if lines else None, self._proxies)
 
-    async def caller(self, credential: str, address: str | None) -> Caller:
-        """Who presents this credential; Problem 401 if it does not count (any more), 403 for a blocked address."""
+    async def caller(self, credential: str, address: str | None, *, may_wait: bool = True) -> Caller:
+        """Who presents this credential; Problem 401 if it does not count (any more), 403 for a blocked address.
+
+        `may_wait`: whether a token of an unknown key may take a second, until the signer may be asked for it.
+        """
         try:
-            found = await self._caller(credential, address)
+            found = await self._caller(credential, address, may_wait)
         except Problem:
             self.recent.refused(credential)
             raise
         self.recent.proved(credential, found.principal, address)
         return found
 
-    async def _caller(self, credential: str, address: str | None) -> Caller:
+    async def _caller(self, credential: str, address: str | None, may_wait: bool) -> Caller:
         if keys.is_key(credential):
             async with self._pool(of_agents=credential.startswith(keys.AGENT)).statements() as connection:
                 if credential.startswith(keys.AGENT):
                     return await _agent_by_key(connection, credential, address)
                 return await _user_by_key(connection, credential, address)
-        claims = await self._verifier.verify(credential)
+        claims = await self._verifier.verify(credential, may_wait=may_wait)
         async with self._pool(of_agents=claims.kind == "agent").statements() as connection:
             if claims.kind == "agent":
                 row = await repository.agent_of_token(connection, claims, address)

@@ -12,15 +12,17 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signer.client import SignerClient
-from signer.errors import SignerError
+from signer.errors import SignerError, SignerUnavailable
 from signer.token_order import ISSUER, LONGEST_S
-from vault.errors import unauthorized
+from vault.errors import unauthorized, unavailable
 
 MAX_TOKEN_CHARS = 16_384
 MAX_REMEMBERED = 2_048
 # how long after a rotation another process still takes a key that was to end at once
 REFRESH_AFTER_S = 10.0
 MIN_REFRESH_INTERVAL_S = 1.0
+# tokens of unknown keys that wait for the signer to be asked: anybody can make one up
+MAX_WAITING = 64
 # the clocks of the signer and of an API process on another machine may differ by this much
 CLOCK_SKEW_S = 60
 
@@ -54,7 +56,8 @@ class _Key:
 class TokenVerifier:
     """Checks tokens against the signer's public keys, which it keeps and renews by itself.
 
-    An unknown `kid` renews them at once, but at most once a second, so made-up ones cannot flood the signer.
+    A token whose `kid` is not known waits until they were asked for once more, for a rotation may have made it this
+    moment. That is done once a second at most, for all that wait together, so made-up ones cannot flood the signer.
     """
 
     def __init__(self, signer: SignerClient) -> None:
@@ -63,17 +66,26 @@ class TokenVerifier:
         self._checked: dict[bytes, tuple[str, Claims]] = {}
         self._renewed_at = float("-inf")
         self._asked_for_unknown_at = float("-inf")
+        # when the signer was last asked of those times that it answered or failed, and whether it answered
+        self._asked_at = float("-inf")
+        self._was_told = False
+        self._unknown: set[bytes] = set()
+        self._waiting = 0
         self._lock = asyncio.Lock()
 
-    async def verify(self, token: str) -> Claims:
-        """The claims of a genuine token; Problem 401 otherwise, SignerUnavailable if no key was ever had."""
+    async def verify(self, token: str, *, may_wait: bool = True) -> Claims:
+        """The claims of a genuine token; Problem 401 otherwise.
+
+        SignerUnavailable when the signer was needed and did not say; Problem 503 when too many wait to ask it, or
+        this one would have to and may not.
+        """
         if len(token) > MAX_TOKEN_CHARS:
             raise unauthorized()
         # That a signature is good never changes, so it is checked once per token; everything that can change is
         # asked of the database on every request.
         digest = hashlib.sha256(token.encode()).digest()
         kid, claims = self._checked.get(digest) or (_kid_of(token), None)
-        key = await self._key(kid)
+        key = await self._key(kid, may_wait)
         now = datetime.now(UTC)
         # asked on every request: the signer need not be there for a retired key to end in time
         if key is None or (key.counts_until is not None and key.counts_until <= now):
@@ -87,42 +99,75 @@ class TokenVerifier:
             raise unauthorized()
         return claims
 
-    async def _key(self, kid: str) -> _Key | None:
-        if kid in self._keys and self._lock.locked():
-            return self._keys[kid]  # somebody renews just now; a slow signer must not hold up what is known
-        if self._is_old() or self._may_be_new(kid):
+    async def _key(self, kid: str, may_wait: bool) -> _Key | None:
+        if kid not in self._keys:
+            await self._look_for(kid, may_wait)
+        elif self._is_old() and not self._lock.locked():
+            # otherwise somebody renews just now; a slow signer must not hold up what is known
             async with self._lock:
                 if self._is_old():
-                    await self._renew()
-                elif self._may_be_new(kid):
-                    self._asked_for_unknown_at = time.monotonic()
                     await self._renew()
         return self._keys.get(kid)
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._renewed_at > REFRESH_AFTER_S
 
-    def _may_be_new(self, kid: str) -> bool:
-        """Whether to ask the signer for a key that is not known: a rotation may have made it this moment.
+    async def _look_for(self, kid: str, may_wait: bool) -> None:
+        """Have the keys asked for once after this moment; no connection of the database is held meanwhile."""
+        since = time.monotonic()
+        digest = hashlib.sha256(kid.encode(errors="surrogatepass")).digest()
+        if digest in self._unknown:
+            return
+        must_wait = self._lock.locked() or self._wait_s() > 0
+        # without any key, everybody waits for the first answer
+        if self._keys and (self._waiting >= MAX_WAITING or (must_wait and not may_wait)):
+            raise unavailable("Too many tokens of unknown keys at the moment", retry_after_s=1)
+        self._waiting += 1
+        try:
+            async with self._lock:
+                # who waited for the lock takes what the one before got, if it was asked for late enough
+                if self._asked_at < since and kid not in self._keys:
+                    await asyncio.sleep(self._wait_s())
+                    if not self._is_old():
+                        self._asked_for_unknown_at = time.monotonic()
+                    await self._renew()
+        finally:
+            self._waiting -= 1
+        if kid in self._keys:
+            return
+        # not being told is no proof that there is no such key
+        if not self._was_told:
+            raise SignerUnavailable("the signer did not say which keys there are")
+        # a key is there before its first token is: what was no key's when it came never will be
+        if len(self._unknown) >= MAX_REMEMBERED:
+            self._unknown.clear()
+        self._unknown.add(digest)
 
-        Made-up keys ask once a second at most, counted by themselves: that the keys were renewed a moment before the
-        rotation is no reason to refuse the tokens that follow it.
+    def _wait_s(self) -> float:
+        """How long the signer may not be asked for an unknown key, in seconds.
+
+        What others asked for is counted by itself: that the keys were renewed a moment before the rotation is no
+        reason to let the tokens that follow it wait.
         """
-        return kid not in self._keys and time.monotonic() - self._asked_for_unknown_at > MIN_REFRESH_INTERVAL_S
+        due_at = min(self._asked_for_unknown_at + MIN_REFRESH_INTERVAL_S, self._renewed_at + REFRESH_AFTER_S)
+        return max(0.0, due_at - time.monotonic())
 
     async def _renew(self) -> None:
+        began_at = time.monotonic()
         try:
             known = await self._signer.jwt_keys()
         except SignerError:
-            if not self._keys:
-                raise
-            self._renewed_at = time.monotonic()  # the signer restarts: go on with what we have
-            return
-        self._keys = {
-            key.kid: _Key(Ed25519PublicKey.from_public_bytes(key.public_key), key.counts_until) for key in known
-        }
-        self._checked.clear()  # a kid might mean another key now
-        self._renewed_at = time.monotonic()
+            self._was_told = False
+            if self._keys:
+                self._renewed_at = time.monotonic()  # the signer restarts: go on with what we have
+        else:
+            self._was_told = True
+            self._keys = {
+                key.kid: _Key(Ed25519PublicKey.from_public_bytes(key.public_key), key.counts_until) for key in known
+            }
+            self._checked.clear()  # a kid might mean another key now
+            self._renewed_at = time.monotonic()
+        self._asked_at = began_at
 
 
 def _kid_of(token: str) -> str:

@@ -52,7 +52,8 @@ class Whom:
             async with self._lane:
                 address = self._authenticator.address(request)
                 if bearer:
-                    return (await self._authenticator.caller(bearer, address)).principal
+                    # a made-up token must not keep its place here from others
+                    return (await self._authenticator.caller(bearer, address, may_wait=False)).principal
                 person = await self._authenticator.visitor(request, session) if session else None
                 if person is not None:
                     return person.principal

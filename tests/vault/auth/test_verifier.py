@@ -26,16 +26,23 @@ class Keys:
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     asked: int = 0
     away: bool = False
+    # it answers at once, with what there was when it was asked, or when this is set
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
     retired_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     async def jwt_keys(self) -> list[JwtKey]:
         self.asked += 1
         if self.away:
             raise SignerUnavailable("away")
-        return [
+        found = [
             JwtKey(kid, key.public_key().public_bytes_raw(), datetime.now(UTC), self.retired_at)
             for kid, key in self.keys.items()
         ]
+        await self.answers.wait()
+        return found
 
     def token(self, kid: str, ttl_s: int = 60, **changes: Any) -> str:
         self.keys.setdefault(kid, Ed25519PrivateKey.generate())
@@ -69,16 +76,127 @@ async def test_a_key_made_right_after_a_renewal_counts_at_once(monkeypatch: pyte
     assert await verifier.verify(keys.token("two"))
 
 
-async def test_made_up_key_ids_do_not_flood_the_signer() -> None:
+async def status_of(verifier: TokenVerifier, token: str, *, may_wait: bool = True) -> int:
+    try:
+        await verifier.verify(token, may_wait=may_wait)
+    except Problem as refused:
+        return refused.status
+    except SignerUnavailable:
+        return 503
+    return 200
+
+
+async def asked(keys: Keys, times: int) -> None:
+    """Until the signer was asked so often."""
+    for _ in range(6_000):
+        if keys.asked >= times:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the signer was not asked")
+
+
+async def test_tokens_of_a_new_key_that_come_while_a_slow_signer_is_asked_count() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    new = keys.token("two")
+    keys.answers.clear()
+    first = asyncio.create_task(status_of(verifier, new))
+    await asked(keys, 2)
+    others = [asyncio.create_task(status_of(verifier, new)) for _ in range(11)]
+    # what is known does not wait with them
+    assert await status_of(verifier, keys.token("one")) == 200
+    keys.answers.set()
+    assert [await first, *await asyncio.gather(*others)] == [200] * 12
+    assert keys.asked <= 3
+
+
+async def test_a_key_made_while_the_signer_was_answering_is_asked_for_once_more() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    keys.answers.clear()
+    made_up = asyncio.create_task(status_of(verifier, Keys().token("made-up")))
+    await asked(keys, 2)
+    # the signer has read its keys: what it is about to say does not name this one
+    new = asyncio.create_task(status_of(verifier, keys.token("two")))
+    await asyncio.sleep(0)
+    keys.answers.set()
+    assert (await made_up, await new) == (401, 200)
+
+
+async def test_made_up_key_ids_neither_flood_the_signer_nor_keep_others_out() -> None:
     keys = Keys()
     verifier = verifier_of(keys)
     await verifier.verify(keys.token("one"))
     stranger = Keys()
-    for number in range(50):
-        with pytest.raises(Problem) as refused:
-            await verifier.verify(stranger.token(f"made-up-{number}"))
-        assert refused.value.status == 401
-    assert keys.asked <= 2
+    began_at = time.monotonic()
+    flood = [asyncio.create_task(status_of(verifier, stranger.token(f"made-up-{n}"))) for n in range(50)]
+    await asked(keys, 2)
+    # somebody was faster: the token of a new key waits, too
+    assert await status_of(verifier, keys.token("two")) == 200
+    assert await status_of(verifier, keys.token("one")) == 200
+    assert await asyncio.gather(*flood) == [401] * 50
+    assert keys.asked <= 2 + (time.monotonic() - began_at) / tokens.MIN_REFRESH_INTERVAL_S
+    # what was no key's needs no second look
+    before, again = keys.asked, [status_of(verifier, stranger.token(f"made-up-{n}")) for n in range(50)]
+    assert await asyncio.gather(*again) == [401] * 50
+    assert keys.asked == before
+
+
+async def test_how_many_wait_is_bounded_and_who_may_not_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_WAITING", 3)
+    keys = Keys()
+    verifier = verifier_of(keys)
+    # before there is any key, everybody waits
+    assert await asyncio.gather(*(status_of(verifier, keys.token("one")) for _ in range(10))) == [200] * 10
+    keys.answers.clear()
+    waiting = [asyncio.create_task(status_of(verifier, Keys().token(f"made-up-{n}"))) for n in range(3)]
+    await asked(keys, 2)
+    with pytest.raises(Problem) as refused:
+        await verifier.verify(keys.token("two"))
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
+    waiting.pop().cancel()
+    await asyncio.sleep(0)
+    assert await status_of(verifier, keys.token("two"), may_wait=False) == 503
+    last = asyncio.create_task(status_of(verifier, keys.token("two")))
+    keys.answers.set()
+    assert await last == 200
+    assert await asyncio.gather(*waiting) == [401, 401]
+
+
+async def test_who_goes_away_while_the_signer_is_asked_leaves_the_others_their_turn() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    new = keys.token("two")
+    keys.answers.clear()
+    first = asyncio.create_task(verifier.verify(new))
+    await asked(keys, 2)
+    second = asyncio.create_task(status_of(verifier, new))
+    await asyncio.sleep(0)
+    first.cancel()
+    keys.answers.set()
+    assert await second == 200
+
+
+async def test_a_token_that_could_not_be_looked_at_is_not_called_wrong() -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    keys.away = True
+    new = keys.token("two")
+    assert await status_of(verifier, new) == 503
+    keys.away = False
+    assert await status_of(verifier, new) == 200
+
+
+@pytest.mark.parametrize("kid", ["\ud800", "", "x" * 10_000])
+async def test_odd_key_ids_are_unknown_ones(kid: str) -> None:
+    keys = Keys()
+    verifier = verifier_of(keys)
+    await verifier.verify(keys.token("one"))
+    assert await status_of(verifier, Keys().token(kid)) == 401
 
 
 async def test_while_the_signer_is_away_known_keys_go_on_counting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,14 +35,24 @@ def find_binary() -> Path:
 
 
 def command(
-    binary: Path, port: int, state_file: Path | None, block_time_s: int | None, chain_id: int = CHAIN_ID
+    binary: Path,
+    port: int,
+    state_file: Path | None,
+    block_time_s: int | None,
+    chain_id: int = CHAIN_ID,
+    begins_at: int | None = None,
 ) -> list[str]:
-    """The command line. `block_time_s` None: a block per transaction; `state_file` survives even SIGKILL."""
+    """The command line. `block_time_s` None: a block per transaction; `state_file` survives even SIGKILL.
+
+    `begins_at` (Unix seconds) is the time of block 0 and makes it the same at every start; None: now.
+    """
     arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     # finality within a few blocks, so that `finalized` means something here
     arguments += ["--gas-limit", str(BLOCK_GAS_LIMIT), "--slots-in-an-epoch", "1"]
     # Ethereum's rules, with its bound on one transaction's gas (EIP-7825), which anvil does not keep unless told
     arguments += ["--hardfork", "osaka", "--enable-tx-gas-limit"]
+    if begins_at is not None:
+        arguments += ["--timestamp", str(begins_at)]
     if block_time_s is not None:
         arguments += ["--block-time", str(block_time_s)]
     if state_file is not None:
@@ -56,11 +66,14 @@ def start(
     state_file: Path | None = None,
     block_time_s: int | None = 1,
     chain_id: int = CHAIN_ID,
+    begins_at: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time."""
     check_port(port)
     process = subprocess.Popen(
-        command(binary, port, state_file, block_time_s, chain_id), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        command(binary, port, state_file, block_time_s, chain_id, begins_at),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None:

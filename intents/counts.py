@@ -15,7 +15,7 @@ from chains.nonces import SLACK, Counts, Known, all_the_same, choose, is_believa
 from chains.quantities import COUNT_BITS, quantity
 from chains.quote import Quote, pending_count
 from chains.rpc import ChainClient
-from intents import wallets
+from intents import wallets, witness
 from vault.context import Context
 from vault.errors import Problem, unavailable
 
@@ -39,6 +39,7 @@ async def believed(
     if known.tracked > max(said.next, said.mined + ours):
         # a count that went back: a node that lags, or a chain that began anew since it was last looked at
         await client.verify_chain()
+        await _check_history(context, client, chain, address, said.mined)
     near = is_supported(said, known.tracked, ours)
     if not near and not await within_reach(context, client, chain, address, known.tracked, said):
         raise _gap(chain, address, known.tracked, said)
@@ -145,6 +146,19 @@ async def within_reach(
         if len(client.each()) == 1:
             break
     return False
+
+
+async def _check_history(context: Context, client: ChainClient, chain: Chain, address: bytes, mined: int) -> None:
+    """503 when the chain neither counts what was final there nor knows its block: nothing we sign could be mined."""
+    async with context.database.statements() as connection:
+        block = await witness.of_wallet(connection, chain.chain_id, address, mined)
+    if block is not None and await witness.is_gone(client, block):
+        raise unavailable(
+            f"{chain.name} has mined {mined} transactions of this wallet, but a later one was final there in block"
+            f" {format_data(block)}, which no endpoint knows now: nothing was signed. Either they lag far behind, or"
+            " the chain was reset; then the platform admin has to say so (POST /v1/admin/chains/{id}/reset).",
+            retry_after_s=60,
+        )
 
 
 def _gap(chain: Chain, address: bytes, tracked: int, said: Counts) -> Problem:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.chain import Chain
+from intents import witness
 from vault.audit.write import write
 from vault.auth.caller import Caller
 from vault.networks import repository
@@ -57,15 +58,21 @@ async def signed(connection: AsyncConnection, chain_id: int) -> tuple[int, int]:
     return row.final, row.waiting
 
 
-async def reset(connection: AsyncConnection, chain: Chain, genesis_hash: bytes, by: Caller | None) -> Reset | None:
+async def reset(
+    connection: AsyncConnection, chain: Chain, genesis_hash: bytes, by: Caller | None, gone: bytes | None = None
+) -> Reset | None:
     """Go over to the chain that began with `genesis_hash`; None when somebody did that already.
 
+    `gone` is the last final block of the chain before, where both began with the same one.
     `by` is the platform's admin, None for the local chain, which says so itself. Every organisation concerned finds
     it in its audit log.
     """
     named: dict[str, Any] = {"chain_id": chain.chain_id}
     await connection.execute(_PATIENT)
     wallets = list(await connection.execute(_LOCK, named))
+    # two admins at once: what was signed on the new chain since the first is not set aside by the second
+    if gone is not None and await witness.of_chain(connection, chain.chain_id) != gone:
+        return None
     if not await repository.set_genesis(connection, chain.chain_id, chain.genesis_hash, genesis_hash):
         return None
     orgs = set((await connection.execute(_ORGS, named | {"max_orgs": MAX_ORGS})).scalars())

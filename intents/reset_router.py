@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from chains.chain import Chain
 from chains.errors import RpcError, WrongGenesis
 from chains.rpc import ChainClient
+from intents import witness
 from intents.reset import reset, signed
 from vault.auth.dependencies import PlatformAdmin
 from vault.context import Context, context_of
@@ -41,10 +42,11 @@ async def reset_chain(
     """Go over to the chain that the endpoints serve now; `confirm` is its first block where anything was signed."""
     async with context.database.statements() as connection:
         row = await repository.load(connection, chain_id)
-    if row is None:
-        raise not_found("Chain not found")
-    chain = chain_of(row)
-    found = await _new_genesis(context, chain)
+        if row is None:
+            raise not_found("Chain not found")
+        chain = chain_of(row)
+        last_final = await witness.of_chain(connection, chain.chain_id)
+    found, gone = await _new_genesis(context, chain, last_final)
     named = f"0x{found.hex()}"
     async with context.database.begin() as connection:
         final, waiting = await signed(connection, chain.chain_id)
@@ -57,7 +59,7 @@ async def reset_chain(
                 type="confirmation_required",
                 extra={"confirm": named, "final_transactions": final, "open_transactions": waiting},
             )
-        done = await reset(connection, chain, found, caller)
+        done = await reset(connection, chain, found, caller, gone)
     if done is None:
         raise conflict("Somebody else has said that this chain was reset, just now.")
     return ResetReply(
@@ -65,15 +67,21 @@ async def reset_chain(
     )
 
 
-async def _new_genesis(context: Context, chain: Chain) -> bytes:
-    """The one other first block that endpoints of this id name; 409 where they differ or serve the known chain."""
+async def _new_genesis(context: Context, chain: Chain, last_final: bytes | None) -> tuple[bytes, bytes | None]:
+    """The one first block of the new chain that endpoints of this id name; 409 where they differ or none is new.
+
+    With it comes `last_final`, the last final block of ours, where that alone shows that the chain is another one.
+    """
     if chain.genesis_hash is None:
         raise conflict(
             f"No endpoint of {chain.name} has named its first block yet: there is nothing to go over from."
         )
-    said = await asyncio.gather(*(_first_block(each) for each in context.chains.for_chain(chain).each()))
+    client = context.chains.for_chain(chain)
+    said = await asyncio.gather(*(_first_block(each) for each in client.each()))
     served = {genesis_hash for is_known, genesis_hash in said if is_known and genesis_hash is not None}
     others = {genesis_hash for is_known, genesis_hash in said if not is_known and genesis_hash is not None}
+    if served and not others and last_final is not None and await witness.is_gone(client, last_final):
+        return served.pop(), last_final  # geth in developer mode begins with the same block every time
     if served:
         raise conflict(
             f"An endpoint of {chain.name} still serves the chain that is known: it was not reset."
@@ -83,7 +91,7 @@ async def _new_genesis(context: Context, chain: Chain) -> bytes:
         raise unavailable(f"No endpoint of {chain.name} names its first block now; nothing was changed.")
     if len(others) > 1:
         raise conflict(f"The endpoints of {chain.name} serve different chains; leave only those of one.")
-    return others.pop()
+    return others.pop(), None
 
 
 async def _first_block(endpoint: ChainClient) -> tuple[bool, bytes | None]:

@@ -1,5 +1,6 @@
 """A development chain that begins anew under its old id: Talon's own by itself, any other on the admin's word."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -140,8 +141,9 @@ class OtherChain:
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
 
-    def begin(self) -> None:
-        self.process = start(find_binary(), self.port)
+    def begin(self, at: int | None = None) -> None:
+        """`at`: the same time (Unix seconds) makes the same first block again."""
+        self.process = start(find_binary(), self.port, begins_at=at)
 
     def end(self) -> None:
         if self.process is not None:
@@ -220,6 +222,40 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     assert await world.chain.balance(to) == ETHER
     # what was paid on the chain before counts its 24 hours
     assert (await agent.submit(wallet, to, "1", gas_limit=21_000)).status_code == 403
+    await world.close()
+
+
+async def test_a_chain_that_begins_anew_with_the_same_block(elsewhere: Running, other_chain: OtherChain) -> None:
+    """geth in developer mode always has the same first block: what was final is not known any more."""
+    other_chain.end()
+    other_chain.begin(at=1_700_000_000)
+    world = await enter(elsewhere, f"http://127.0.0.1:{other_chain.port}")
+    wallet, agent, to = await world.wallet(), await world.agent(tx_daily_limit_eth="3"), address()
+    sent = await agent.submit(wallet, to, "1", gas_limit=21_000)
+    await final(agent, sent.json()["id"])
+    await known_genesis(elsewhere)
+    chains = (await world.http.get("/v1/admin/chains", headers=world.headers)).json()["chains"]
+    (row,) = [each for each in chains if each["chain_id"] == 31337]
+    path = f"/v1/admin/chains/{row['id']}/reset"
+    early = await world.http.post(path, headers=world.headers)
+    assert (early.status_code, early.json()["type"]) == (409, "about:blank"), early.text
+
+    other_chain.end()
+    other_chain.begin(at=1_700_000_000)
+    await world.chain.fund(wallet.address)
+    refused = await agent.submit(wallet, to, "1", gas_limit=21_000)
+    assert refused.status_code == 503, refused.text
+    assert "the chain was reset" in refused.json()["detail"]
+    asked = await world.http.post(path, headers=world.headers)
+    assert (asked.status_code, asked.json()["final_transactions"]) == (409, 1), asked.text
+    confirmed = f"{path}?confirm={asked.json()['confirm']}"
+    both = await asyncio.gather(*(world.http.post(confirmed, headers=world.headers) for _ in range(2)))
+    assert sorted(each.status_code for each in both) == [200, 409], [each.text for each in both]
+    again = await accepted(agent, wallet, to)
+    # and it is no reset once more, whoever says so
+    assert (await world.http.post(confirmed, headers=world.headers)).status_code == 409
+    assert (await agent.mined(again["id"]))["nonce"] == 0
+    assert await world.chain.balance(to) == ETHER
     await world.close()
 
 

@@ -107,6 +107,7 @@ async def _sign_and_write(
         requested=draft.nonce,
         tracker=tracker,
         was_tracked=prepared.tracked,
+        believed_at=prepared.at,
         pending=prepared.quote.pending_nonce,
         mined=prepared.quote.mined_nonce,
     )

@@ -84,10 +84,13 @@ async def _doubted(context: Context, client: ChainClient, chain: Chain, address:
     lowest = min((each.mined for each in said), default=0)
     async with context.database.statements() as connection:
         known = await wallets.known(connection, chain.chain_id, address, lowest)
-    # A key that is used elsewhere too, or was before it came here: all say so, or the chain shows who used the nonce.
-    # Of the only endpoint its blocks' count is believed without that, as long as nothing of ours waits for a block: a
-    # second lie meets what was signed by the first, and when it falls again, nothing more is signed (`_gap`).
-    alone = len(client.each()) == 1 and not known.in_flight
+        # A key that is used elsewhere too, or was before it came here: all say so, or the chain shows who used the
+        # nonce. Of the only endpoint its blocks' count is believed without that, unless something of ours waits that
+        # an earlier word may have led astray: a second lie meets what was signed by the first, whatever kind of
+        # signature that is, and when it falls again, nothing more is signed (`_gap`).
+        alone = len(client.each()) == 1 and not await wallets.speaks_against(
+            connection, chain.chain_id, address, lowest, known.settled
+        )
     if lowest > known.tracked + SLACK and (
         alone or all_the_same([each.mined for each in said]) or await _is_used(client, address, lowest - 1)
     ):

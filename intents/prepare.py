@@ -5,6 +5,7 @@ No lock is held here and nothing is written (steps 3 to 5 of the way of a transa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
@@ -39,8 +40,9 @@ class Prepared:
     key: SigningKey
     client: ChainClient
     quote: Quote
-    # the wallet's next nonce when the quote's counts were believed
+    # the wallet's next nonce by which the quote's counts were believed, and when that was read
     tracked: int
+    at: datetime
     fees: LegacyFees | DynamicFees
     gas_limit: int
     simulation: SimulationResult | None
@@ -76,6 +78,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     Raises 403 with the rule that forbids it, 404 without a key, 503 when the chain cannot be reached. A revert
     is not raised: it is `simulation.status`.
     """
+    at = datetime.now(UTC)
     found = await read_background(context, caller, draft)
     key, limits = found.grounds.key, found.grounds.limits
     client = context.chains.for_chain(draft.chain)
@@ -100,6 +103,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
         client=client,
         quote=now,
         tracked=found.known.tracked,
+        at=at,
         fees=fees,
         gas_limit=gas_limit,
         simulation=simulation,
@@ -117,12 +121,12 @@ async def read_background(context: Context, caller: Caller, draft: Draft, before
         check(draft, limits, spent_wei, gas_cost_wei=0)
         key = await find_signing_key(connection, caller, draft.signing_key_path)
         before = await prior.in_flight_calls(connection, draft.chain.chain_id, key.address)
-        tracked = await wallets.read(connection, draft.chain.chain_id, key.address)
+        known = await wallets.known_at_first(connection, draft.chain.chain_id, key.address)
         return Background(
             grounds=Grounds(key, limits),
             spent_wei=spent_wei,
             prior=before,
-            known=Known(tracked, tuple(each.nonce for each in before)),
+            known=known,
             simulation_required=await get_setting(connection, REQUIRE_SIMULATION) != "false",
         )
 

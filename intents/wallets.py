@@ -1,6 +1,7 @@
 """The wallet row: lock it, read its tracker, give out a nonce. Keyed by chain and address, never by agent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -30,17 +31,39 @@ _OURS = text("""
       AND status <> 'sign_only' AND chain_reset_at IS NULL
     ORDER BY nonce DESC LIMIT :max_rows
 """)
+# What was given up waits for a block too, unless the tracker went back below it: left out, each one given up would
+# make a tracker that a lie led up look like the chain's own count
 _WAITING = text("""
     SELECT nonce FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
-      AND status = ANY(:in_flight) AND given_up_at IS NULL
+      AND status = ANY(:in_flight) AND (given_up_at IS NULL OR nonce < :tracked)
     ORDER BY nonce DESC LIMIT :max_rows
+""")
+# signatures that were handed out, and what was given up: signed by an earlier word perhaps, which was no truer
+_DOUBTS = text("""
+    SELECT 1 FROM transactions t LEFT JOIN wallets w ON w.chain_id = t.chain_id AND w.address = t.wallet_address
+    WHERE t.chain_id = :chain_id AND t.wallet_address = :address AND t.final_at IS NULL AND t.block_number IS NULL
+      AND t.chain_reset_at IS NULL
+      AND (t.status = ANY(:in_flight) AND t.given_up_at IS NULL AND t.nonce >= :settled
+           OR t.nonce > :settled + :slack
+           AND (t.status = ANY(:in_flight) AND t.given_up_at IS NOT NULL
+                OR t.status = 'sign_only' AND abs(t.nonce - :mined) > :slack)
+           -- a human took the tracker past it
+           AND NOT COALESCE(t.created_at < w.resynced_at AND t.nonce < w.next_nonce, false))
+    LIMIT 1
 """)
 _SETTLED = text("""
     SELECT nonce + 1 FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND status IN ('mined', 'final', 'failed')
       AND chain_reset_at IS NULL AND nonce IS NOT NULL
     ORDER BY nonce DESC LIMIT 1
+""")
+# by another word than the one that leaps now
+_SIGNED_ELSEWHERE = text("""
+    SELECT 1 FROM transactions
+    WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
+      AND block_number IS NULL AND abs(nonce - :nonce) > :slack AND created_at > :since
+    LIMIT 1
 """)
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
@@ -85,12 +108,32 @@ async def read(connection: AsyncConnection, chain_id: int, address: bytes) -> in
 
 async def known(connection: AsyncConnection, chain_id: int, address: bytes, low: int) -> nonces.Known:
     """The wallet with what is in flight, and all of ours from `low` on; the highest `MAX_TAKEN` of each."""
+    at_first = await known_at_first(connection, chain_id, address)
+    named = {"chain_id": chain_id, "address": address, "max_rows": MAX_TAKEN}
+    ours = (await connection.execute(_OURS, named | {"low": low, "high": at_first.tracked})).scalars()
+    settled = (await connection.execute(_SETTLED, named)).scalar() or 0
+    return replace(at_first, taken=tuple(ours), settled=settled)
+
+
+async def known_at_first(connection: AsyncConnection, chain_id: int, address: bytes) -> nonces.Known:
+    """The wallet with what waits for a block, which is enough for most counts."""
     tracked = await read(connection, chain_id, address)
     named = {"chain_id": chain_id, "address": address, "max_rows": MAX_TAKEN}
-    waiting = (await connection.execute(_WAITING, named | {"in_flight": list(IN_FLIGHT)})).scalars()
-    ours = (await connection.execute(_OURS, named | {"low": low, "high": tracked})).scalars()
-    settled = (await connection.execute(_SETTLED, named)).scalar() or 0
-    return nonces.Known(tracked, tuple(waiting), tuple(ours), settled)
+    waiting = await connection.execute(_WAITING, named | {"in_flight": list(IN_FLIGHT), "tracked": tracked})
+    return nonces.Known(tracked, tuple(waiting.scalars()))
+
+
+async def speaks_against(
+    connection: AsyncConnection, chain_id: int, address: bytes, mined: int, settled: int
+) -> bool:
+    """Has the wallet open signatures that its only endpoint may have got by a lie, so that `mined` may be the next?
+
+    What waits for a block, at `settled` (the count that our own in blocks prove) or above; what was given up more
+    than the slack above it; what was handed out there, unless `mined` is about the same count. None of it where a
+    human resynchronised the wallet since, and that took the tracker past it.
+    """
+    named = {"chain_id": chain_id, "address": address, "mined": mined, "settled": settled, "slack": nonces.SLACK}
+    return (await connection.execute(_DOUBTS, named | {"in_flight": list(IN_FLIGHT)})).first() is not None
 
 
 async def occupied(connection: AsyncConnection, chain_id: int, address: bytes, low: int, high: int) -> int:
@@ -149,18 +192,26 @@ async def choose_nonce(
     requested: int | None,
     tracker: Tracker,
     was_tracked: int,
+    believed_at: datetime,
     pending: int,
     mined: int,
 ) -> int:
     """The nonce to sign with, under the wallet's lock: the next free one, or a requested one that may be used.
 
-    `was_tracked` is the tracker by which `pending` was believed. Raises `chains.errors.BadNonce` (422) when the
-    requested one skips or is used up, 409 when it is in flight or the tracker went back meanwhile, 503 when it has
-    come by what was signed before it went back, until a filler is signed for that.
+    `was_tracked` is the tracker by which `pending` was believed at `believed_at`. Raises `chains.errors.BadNonce`
+    (422) when the requested one skips or is used up, 409 when it is in flight, or the tracker went back or far
+    elsewhere meanwhile, 503 when it has come by what was signed before it went back, until a filler is signed for
+    that.
     """
     if tracker.next_nonce < was_tracked:
         raise conflict("This wallet was resynchronised just now; nothing was signed, try again.")
     free = nonces.next_nonce(tracker.next_nonce, pending)
+    if free > tracker.next_nonce + nonces.SLACK:
+        # many requests at once may each have been told another count, and each believed it
+        named = {"chain_id": chain_id, "address": address, "nonce": free, "slack": nonces.SLACK}
+        elsewhere = await connection.execute(_SIGNED_ELSEWHERE, named | {"since": believed_at})
+        if elsewhere.first() is not None:
+            raise conflict("This wallet just signed by another nonce count; nothing was signed, try again.")
     if tracker.resynced:
         if await left_behind(connection, chain_id, address, mined, free + nonces.SLACK):
             raise unavailable(

@@ -1,15 +1,19 @@
 """Where one endpoint is all there is, without the history that would show who used a key before it came here."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import psycopg
 import pytest
 
 from tests.flows.test_believable_counts import ABSURD, says
-from tests.support.faulty_rpc import Answer, Drop
+from tests.support.faulty_rpc import Answer, Drop, Hold
 from tests.support.instance import Running, start_instance
-from tests.support.odd_node import COUNT, RECEIPT, OddNode
-from tests.support.world import World, address
+from tests.support.odd_node import COUNT, RECEIPT, SEND, SIMULATE, OddNode
+from tests.support.world import Agent, Wallet, World, address, until
+
+Astray = Callable[[Agent, Wallet], Awaitable[httpx.Response]]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,12 @@ async def human(running: Running) -> AsyncIterator[World]:
     world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
     yield world
     await world.close()
+
+
+@pytest.fixture(scope="module")
+async def database(running: Running) -> AsyncIterator[psycopg.AsyncConnection]:
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture(autouse=True)
@@ -79,20 +89,133 @@ async def test_a_count_of_blocks_that_lies_leads_one_payment_astray_and_no_more(
     assert await human.chain.balance(to) == 4 * 10**17
 
 
+async def sent_astray(agent: Agent, wallet: Wallet) -> httpx.Response:
+    return await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
+
+
+async def signed_astray(agent: Agent, wallet: Wallet) -> httpx.Response:
+    return await agent.sign(wallet, address(), "0.1", gas_limit=21_000)
+
+
+async def given_up_astray(agent: Agent, wallet: Wallet) -> httpx.Response:
+    sent = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
+    given_up = await agent.give_up(sent.json()["id"])
+    assert given_up.status_code == 200, given_up.text
+    return sent
+
+
+ASTRAY = pytest.mark.parametrize("astray", [sent_astray, signed_astray, given_up_astray])
+
+
+async def nonces(database: psycopg.AsyncConnection, agent: Agent) -> list[int]:
+    rows = await database.execute(
+        "SELECT nonce FROM transactions WHERE agent_id = %s AND nonce IS NOT NULL ORDER BY created_at", (agent.id,)
+    )
+    return [nonce async for (nonce,) in rows]
+
+
+@ASTRAY
+async def test_the_lie_told_again_leads_nothing_further(
+    human: World, node: OddNode, database: psycopg.AsyncConnection, astray: Astray
+) -> None:
+    """Whatever the first lie got signed; higher, lower, by either path, and again after a human's resync."""
+    wallet, agent = await human.wallet(), await human.agent()
+    node.faults[SEND] = Drop(forward=False)
+    says(node, count=ABSURD)
+    assert (await astray(agent, wallet)).is_success
+    for resynchronised in (False, True):
+        for lie in (2 * ABSURD, ABSURD // 2, ABSURD + 40):
+            says(node, count=lie)
+            for again in (sent_astray, signed_astray):
+                refused = await again(agent, wallet)
+                assert refused.status_code == 503, (lie, resynchronised, refused.text)
+                assert "resynchronise" in refused.json()["detail"]
+        del node.faults[COUNT]
+        if not resynchronised:
+            await human.post(f"/v1/wallets/anvil/{wallet.address}/resync", {}, status=200)
+    assert await nonces(database, agent) == [ABSURD]
+    # the truth is believed
+    node.be_sound()
+    sent = await sent_astray(agent, wallet)
+    assert (await agent.mined(sent.json()["id"]))["nonce"] == 0
+
+
+async def test_lies_within_the_slack_lead_no_further_by_giving_up(
+    human: World, node: OddNode, database: psycopg.AsyncConnection
+) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    node.faults[SEND] = Drop(forward=False)
+    for lie in range(16, 16 * 8, 16):
+        says(node, count=lie)
+        sent = await sent_astray(agent, wallet)
+        if sent.is_success:
+            await agent.give_up(sent.json()["id"])
+    assert max(await nonces(database, agent)) <= 32
+
+
+async def test_lies_told_to_many_at_once_lead_them_no_further_than_one(
+    human: World, node: OddNode, database: psycopg.AsyncConnection
+) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    hold = node.faults[SIMULATE] = Hold()
+    waiting = []
+    for factor in range(1, 4):
+        says(node, count=factor * ABSURD)
+        asked = node.count(SIMULATE)
+        waiting.append(asyncio.create_task(agent.sign(wallet, address(), "0.1")))
+
+        async def simulating(asked: int = asked) -> bool:
+            return node.count(SIMULATE) > asked
+
+        await until(simulating, what="the simulation", every_s=0.02)
+    hold.released.set()
+    answers = await asyncio.gather(*waiting)
+    assert sorted(each.status_code for each in answers) == [200, 409, 409], [each.text for each in answers]
+    assert len(await nonces(database, agent)) == 1
+
+
+async def test_signatures_that_were_handed_out_do_not_stop_a_used_key(human: World, node: OddNode) -> None:
+    """Signed twice where the chain stands, sent or not; used elsewhere, a human's word is asked once."""
+    wallet, agent = await human.wallet(), await human.agent()
+    await human.chain.rpc("anvil_setNonce", wallet.address, hex(500))
+    for _ in range(2):
+        dropped = await signed_astray(agent, wallet)
+        assert dropped.json()["nonce"] == 500, dropped.text
+    # no block shows who used these
+    await human.chain.rpc("anvil_setNonce", wallet.address, hex(600))
+    refused = await signed_astray(agent, wallet)
+    assert refused.status_code == 503, refused.text
+    assert f"/v1/wallets/anvil/{wallet.address.lower()}/resync" in refused.json()["detail"]
+    await human.post(f"/v1/wallets/anvil/{wallet.address}/resync", {}, status=200)
+    for count in (600, 700):
+        await human.chain.rpc("anvil_setNonce", wallet.address, hex(count))
+        sent = await sent_astray(agent, wallet)
+        assert sent.is_success, sent.text
+        assert (await agent.mined(sent.json()["id"]))["nonce"] == count
+
+
 async def test_one_that_is_never_seen_mined_holds_up_no_other(human: World, running: Running, node: OddNode) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     sent = [await agent.submit(wallet, address(), "0.01", gas_limit=21_000) for _ in range(20)]
     for each in sent:
         await agent.mined(each.json()["id"])
     # what became of the first cannot be read, then and later
-    node.faults[RECEIPT] = Answer(None)
+    first = sent[0].json()
+    node.faults[RECEIPT] = Answer(None, when=lambda asked: asked == [first["tx_hash"]])
     async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as database:
         await database.execute(
             "UPDATE transactions SET status = 'broadcast', final_at = NULL, block_number = NULL, block_hash = NULL,"
             " block_at = NULL WHERE id = %s",
-            (sent[0].json()["id"],),
+            (first["id"],),
         )
         after = await agent.submit(wallet, address(), "0.01", gas_limit=21_000)
         assert after.status_code == 201, after.text
         found = await database.execute("SELECT nonce FROM transactions WHERE id = %s", (after.json()["id"],))
         assert await found.fetchone() == (20,)
+        await agent.mined(after.json()["id"])
+        # nor where the key was used elsewhere
+        await human.chain.rpc("anvil_setNonce", wallet.address, hex(100))
+        after = await agent.submit(wallet, address(), "0.01", gas_limit=21_000)
+        assert after.status_code == 201, after.text
+        assert (await agent.mined(after.json()["id"]))["nonce"] == 100
+        assert (await agent.get(first["id"]))["status"] == "broadcast"

@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains import nonces
+from chains.addresses import format_address
 from chains.errors import NonceInFlight
 from intents.status import IN_FLIGHT, OCCUPYING
-from vault.errors import conflict, unavailable
+from vault.errors import Problem, conflict, unavailable
 
 # more nonces of ours than any pool takes of one account
 MAX_TAKEN = 10_000
@@ -184,6 +185,21 @@ async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> Tr
     return Tracker(int(found.next_nonce), found.resynced)
 
 
+def _comes_by(chain_id: int, address: bytes, nonce: int, mined: int, tracker: Tracker) -> Problem:
+    why = (
+        f"This wallet comes by nonce {nonce}, which was signed before it was resynchronised; a filler takes it first."
+        " Nothing was signed, try again in a moment."
+    )
+    if nonce > tracker.next_nonce + nonces.SLACK:
+        # no filler comes by one endpoint's word alone: that would open again what a human freed
+        why += (
+            f" If it stays so, only one endpoint says that {mined} are mined. If that is right, an owner or admin of"
+            " the organisation can resynchronise the wallet"
+            f" (POST /v1/wallets/{chain_id}/{format_address(address)}/resync)."
+        )
+    return unavailable(why)
+
+
 async def choose_nonce(
     connection: AsyncConnection,
     chain_id: int,
@@ -213,11 +229,9 @@ async def choose_nonce(
         if elsewhere.first() is not None:
             raise conflict("This wallet just signed by another nonce count; nothing was signed, try again.")
     if tracker.resynced:
-        if await left_behind(connection, chain_id, address, mined, free + nonces.SLACK):
-            raise unavailable(
-                "This wallet comes by nonces that were signed before it was resynchronised; fillers take them first."
-                " Nothing was signed, try again in a moment."
-            )
+        left = await left_behind(connection, chain_id, address, mined, free + nonces.SLACK)
+        if left:
+            raise _comes_by(chain_id, address, left[0]["nonce"], mined, tracker)
         free = await first_free(connection, chain_id, address, free)
     if requested is None:
         return free

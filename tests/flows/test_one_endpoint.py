@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx
 import psycopg
@@ -219,3 +220,33 @@ async def test_one_that_is_never_seen_mined_holds_up_no_other(human: World, runn
         assert after.status_code == 201, after.text
         assert (await agent.mined(after.json()["id"]))["nonce"] == 100
         assert (await agent.get(first["id"]))["status"] == "broadcast"
+
+
+@pytest.mark.parametrize(("astray", "far"), [(sent_astray, 100), (signed_astray, 12_000)])
+async def test_what_lies_above_is_settled_on_a_humans_word_where_nothing_proves_the_count(
+    human: World, node: OddNode, astray: Astray, far: int
+) -> None:
+    """A lie had it signed, a human took the wallet back, and then the key is used elsewhere up to there."""
+    wallet, agent = await human.wallet(), await human.agent()
+    node.faults[SEND] = Drop(forward=False)
+    says(node, count=far)
+    assert (await astray(agent, wallet)).is_success
+    node.be_sound()
+    resync = f"/v1/wallets/anvil/{wallet.address}/resync"
+    await human.post(resync, {"free_signed_above": True}, status=200)
+    # no block shows who used these
+    await human.chain.rpc("anvil_setNonce", wallet.address, hex(far - 2))
+    refused = await sent_astray(agent, wallet)
+    assert refused.status_code == 503, refused.text
+    assert "resynchronise the wallet (POST /v1/wallets/" in refused.json()["detail"]
+    await human.post(resync, {}, status=200)
+
+    async def accepted() -> dict[str, Any] | None:
+        sent = await sent_astray(agent, wallet)
+        return sent.json() if sent.is_success else None
+
+    sent = [await until(accepted, what="the filler") for _ in range(4)]
+    for each in sent:
+        await agent.mined(each["id"])
+    # the one that was submitted there has its filler, the one that was handed out is displaced
+    assert await human.chain.nonce(wallet.address) == far - 2 + 4 + (astray is sent_astray)

@@ -28,7 +28,7 @@ from vault.auth.recent import Recent
 from vault.auth.routers import ROUTERS as AUTH
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
-from vault.db import Database
+from vault.db import SHARED, Database
 from vault.freezes.router import router as freezes
 from vault.head import Head
 from vault.health.router import router as health
@@ -121,7 +121,7 @@ def create_app(config: ProcessConfig, recent: Recent | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await verify_revision(config.database_url)
-        app.state.context = make_context(config, pool_size=10)
+        app.state.context = make_context(config, pool_size=SHARED)
         app.state.engine = Engine()
         yield
         await close_context(app.state.context)

@@ -31,6 +31,9 @@ START_TIMEOUT_S = 30.0
 RETRY_WINDOW_S = 10.0
 STOP_TIMEOUT_S = 15.0
 INITDB_TIMEOUT_S = 120.0
+# of one API process, at most; and enough for everybody else, people with psql included
+CONNECTIONS_OF_AN_API_PROCESS = 23
+OTHER_CONNECTIONS = 100
 # sun_path holds 108 bytes with its terminating zero; the file name is .s.PGSQL.5432
 MAX_SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")
 # without user namespaces, root hands the server to this unused uid: postgres refuses to run as root
@@ -58,13 +61,15 @@ class EmbeddedPostgres:
     The server dies with the thread that called `start()` (parent-death signal), also after SIGKILL.
     """
 
-    def __init__(self, home: Path, socket_dir: Path | None = None) -> None:
+    def __init__(self, home: Path, socket_dir: Path | None = None, api_processes: int = 1) -> None:
         self.home = home.absolute()
         self.data = self.home / "data"
         self._real_socket_dir = socket_dir.absolute() if socket_dir else self.home / "socket"
         self.socket_dir = short_directory(self._real_socket_dir)
         self.log_file = self.home / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
+        needed = CONNECTIONS_OF_AN_API_PROCESS * api_processes + OTHER_CONNECTIONS
+        self._max_connections = max(200, needed)
 
     def start(self) -> PostgresUrls:
         """Create the cluster on first use, start the server, see to its roles and the database; PostgresError."""
@@ -149,7 +154,7 @@ class EmbeddedPostgres:
             "unix_socket_directories": str(self.socket_dir),
             "unix_socket_permissions": "0777",
             "port": str(PORT),
-            "max_connections": "200",
+            "max_connections": str(self._max_connections),
             "timezone": "UTC",
             "jit": "off",
             # a failing statement may hold what must not reach a log

@@ -175,7 +175,7 @@ class Supervisor:
     def _database(self) -> Urls:
         settings = self.settings
         if settings.database_url is None:
-            self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir)
+            self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir, settings.workers)
             urls = self.postgres.start()
             self._write_pids()
             return Urls(urls.owner, urls.app, urls.signer)

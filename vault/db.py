@@ -21,7 +21,10 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-CONNECTIONS_APART = 2
+# of an API process
+SHARED = 10
+# of a process and for each of the three purposes below; that of a stop is one more than the two that wait for long
+CONNECTIONS_APART = 3
 
 metadata = MetaData(naming_convention=NAMING)
 
@@ -39,7 +42,7 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, lock_timeout_ms: int = 5_000
+        self, url: str, *, pool_size: int = SHARED, statement_timeout_ms: int = 10_000, lock_timeout_ms: int = 5_000
     ) -> None:
         options = (
             f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout_ms}"
@@ -59,8 +62,21 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @cached_property
-    def apart(self) -> "Database":
-        """A pool of its own for who stops something: he must not queue for a connection behind what he stops."""
+    def logins(self) -> "Database":
+        """For getting in: agents whose submissions wait for one another may hold every connection of the others'."""
+        return self._apart()
+
+    @cached_property
+    def people(self) -> "Database":
+        """For saying who a person is: those who try to get in must not hold up those who are in."""
+        return self._apart()
+
+    @cached_property
+    def stops(self) -> "Database":
+        """For freezes: one that waits for signatures under way must not keep others from getting in."""
+        return self._apart()
+
+    def _apart(self) -> "Database":
         url, statement_timeout_ms, lock_timeout_ms = self._made_with
         return Database(
             url,
@@ -93,5 +109,6 @@ class Database:
     async def close(self) -> None:
         """Return every connection."""
         await self.engine.dispose()
-        if "apart" in vars(self):
-            await self.apart.close()
+        for name in ("logins", "people", "stops"):
+            if name in vars(self):
+                await vars(self)[name].close()

@@ -108,7 +108,7 @@ async def _signed_in(visitor: Visit, request: Request, answer: Answer, target: s
     # the token proves who it is, once; the session goes on without it
     authenticator = authenticator_of(request)
     person = await authenticator.caller(str(answer.body["access_token"]), authenticator.address(request))
-    async with visitor.context.database.begin() as connection:
+    async with visitor.context.database.logins.begin() as connection:
         cookie = await web_sessions.start(connection, person, SESSION_HOURS)
         device = visitor.cookies.get(request, visitor.cookies.device)
         if device is None or not await places.renew_device(connection, person.id, device):

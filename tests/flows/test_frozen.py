@@ -8,10 +8,13 @@ from time import monotonic
 
 import httpx
 import psycopg
+import pyotp
 import pytest
 
 from tests.support.faulty_rpc import FaultyRpc, Hold
 from tests.support.instance import Running, start_instance
+from tests.support.pace import patient
+from tests.support.people import SomeBody, bearer, sign_up
 from tests.support.world import Agent, World, address, until
 
 WHY = "It pays somebody we do not know"
@@ -267,3 +270,92 @@ async def test_what_is_read_behind_the_gate_is_in_the_four_seconds_too(
         assert answer.status_code == 503, answer.text
         redeemed = await looking.execute("SELECT count(*) FROM signer.redemptions WHERE agent_id = %s", (agent.id,))
         assert await redeemed.fetchone() == (0,)
+
+
+async def second_factor(person: SomeBody) -> str:
+    """The secret of a second factor that is switched on."""
+    session = bearer(await person.log_in())
+    secret = str((await person.http.post("/v1/auth/mfa/setup", headers=session)).json()["secret"])
+    body = {"code": pyotp.TOTP(secret).now()}
+    assert (await person.http.post("/v1/auth/mfa/verify-setup", json=body, headers=session)).status_code == 200
+    return secret
+
+
+async def waits_at(looking: psycopg.AsyncConnection, table: str, count: int) -> None:
+    """Until so many wait for a lock of this table."""
+
+    async def they_do() -> bool:
+        found = await looking.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST(%s AS regclass)", (table,)
+        )
+        return ((await found.fetchone()) or (0,))[0] >= count
+
+    await until(they_do, what=f"{count} that wait at {table}", every_s=0.02)
+
+
+async def test_a_password_is_enough_past_agents_and_other_freezes_that_wait_at_locks(
+    human: World, running: Running, proxy: FaultyRpc
+) -> None:
+    proxy.faults.clear()
+    submitting = [(await human.agent(), await human.wallet()) for _ in range(20)]
+    async with (
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,
+        await psycopg.AsyncConnection.connect(running.owner_dsn) as signing,
+        await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking,
+    ):
+        plain, careful = await sign_up(human, looking), await sign_up(human, looking)
+        theirs = {}
+        for person in (plain, careful):
+            session = bearer(await person.log_in())
+            made = await human.http.post("/v1/agents", json={"name": "its agent"}, headers=session)
+            theirs[person.id] = made.json()["agent"]["id"]
+        secret = await second_factor(careful)
+        await looking.execute("UPDATE second_factors SET last_step = 0 WHERE user_id = %s", (careful.id,))
+        await locking.execute("LOCK TABLE agent_budgets IN EXCLUSIVE MODE")
+        is_over = asyncio.Event()
+
+        async def submit(index: int) -> None:
+            agent, wallet = submitting[index]
+            while not is_over.is_set():
+                await agent.submit(wallet, address(), "0", gas_limit=21_000)
+
+        async def stop(person: SomeBody) -> float:
+            """Seconds from the password to the freeze."""
+            began = monotonic()
+            body = {"email": person.email, "password": person.password}
+            answer = await person.http.post("/v1/auth/token", json=body)
+            if person is careful:
+                code = {"mfa_token": answer.json()["mfa_token"], "code": pyotp.TOTP(secret).now()}
+                answer = await person.http.post("/v1/auth/mfa/verify", json=code)
+            assert answer.status_code == 200, answer.text
+            session = bearer(answer.json()["access_token"])
+            listed = await person.http.get("/v1/agents", headers=session)
+            assert [each["id"] for each in listed.json()["agents"]] == [theirs[person.id]]
+            has_logged_in.release()
+            url = f"/v1/agents/{theirs[person.id]}/freeze"
+            answer = await person.http.post(url, json={"reason": WHY}, headers=session)
+            assert answer.status_code == 200, answer.text
+            return monotonic() - began
+
+        async with asyncio.TaskGroup() as others:
+            for index in range(len(submitting)):
+                others.create_task(submit(index))
+            await waits_at(looking, "agent_budgets", 10)
+            with pytest.raises(httpx.ReadTimeout):
+                # not one connection is left to those who share them
+                await human.http.get("/v1/agents/me", headers=submitting[0][0].headers, timeout=1)
+            # as a signature under way has it
+            await signing.execute("LOCK TABLE freezes IN ROW SHARE MODE")
+            for agent, _ in submitting[:2]:
+                others.create_task(freeze(human, agent, "agents"))
+            await waits_at(looking, "freezes", 2)
+            has_logged_in = asyncio.Semaphore(0)
+            stops = [others.create_task(stop(person)) for person in (plain, careful)]
+            for _ in stops:
+                await has_logged_in.acquire()
+            await waits_at(looking, "freezes", 3)
+            await signing.rollback()
+            took_s = [await each for each in stops]
+            is_over.set()
+            await locking.rollback()
+    assert max(took_s) < patient(5)

@@ -10,6 +10,8 @@ import pytest
 
 from talon.postgres import EmbeddedPostgres, PostgresUrls, short_directory
 from talon.roles import grants
+from vault.db import CONNECTIONS_APART, SHARED
+from vault.limits.counters import CONNECTIONS as COUNTERS
 
 
 def connect(url: str) -> psycopg.Connection:
@@ -132,12 +134,16 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
 
 
 def test_a_home_with_a_very_long_name_still_gets_a_socket(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / ("long" * 30))
+    server = EmbeddedPostgres(tmp_path / ("long" * 30), api_processes=64)
     try:
         urls = server.start()
         assert len(os.fsencode(urls.socket_dir)) < 90
         with connect(urls.app) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+            # and it has connections for as many processes as there may be
+            shown = connection.execute("SHOW max_connections").fetchone()
+            assert shown is not None
+            assert int(shown[0]) >= 64 * (SHARED + 3 * CONNECTIONS_APART + COUNTERS)
     finally:
         server.stop()
 

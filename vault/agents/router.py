@@ -47,7 +47,8 @@ async def create_agent(
 @router.get("")
 async def list_agents(caller: OrgAdmin, context: Ctx, page: PageQuery, aliases: Aliases) -> AgentListReply:
     """The organisation's agents, oldest first."""
-    async with context.database.begin() as connection:
+    # whoever is about to freeze one looks for its id here
+    async with context.database.people.begin() as connection:
         return AgentListReply(agents=await service.listed(connection, caller, page, aliases=aliases))
 
 

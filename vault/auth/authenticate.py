@@ -80,12 +80,12 @@ class Authenticator:
 
     def _pool(self, *, of_agents: bool) -> Database:
         """People are let in apart: agents may hold every other connection, and a person may want to stop them."""
-        return self._database if of_agents else self._database.apart
+        return self._database if of_agents else self._database.people
 
     async def visitor(self, request: Request, cookie: str) -> Caller | None:
         """Who is signed in with a browser's session, asked of the database like every other credential."""
         address = self.address(request)
-        async with self._database.apart.statements() as connection:
+        async with self._database.people.statements() as connection:
             claims = await web_sessions.claims(connection, cookie)
             row = await repository.user_of_token(connection, claims, address) if claims is not None else None
         if row is None or claims is None:

@@ -28,7 +28,7 @@ async def begin(context: Context, client_id: str, email: str | None) -> DeviceCo
     device_code = secrets.token_urlsafe(32)
     for _ in range(MAX_COLLISIONS):
         code = device_codes.user_code()
-        async with context.database.begin() as connection:
+        async with context.database.logins.begin() as connection:
             if await device_codes.add(
                 connection, device_code=device_code, code=code, client_id=client_id, email=address
             ):
@@ -48,7 +48,7 @@ async def poll(context: Context, device_code: str, grant_type: str, ip_address: 
     """The token, once, or in `error` why there is none: command lines take a 4xx for a reason to ask again."""
     if grant_type != GRANT:
         return DeviceTokenReply(error="unsupported_grant_type")
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         approved = await device_codes.redeem(connection, device_code)
         if approved is None:
             return DeviceTokenReply(error=_error(await device_codes.poll(connection, device_code)))
@@ -79,8 +79,8 @@ async def poll(context: Context, device_code: str, grant_type: str, ip_address: 
 async def status(context: Context, typed: str, ip_address: str | None) -> DeviceStatusReply:
     """How the login of a user code is, for anybody; Problem 404 if unknown, 429 for guessing."""
     guesses = lockout.code_guesses(ip_address)
-    async with lockout.counted(context.database, guesses):
-        async with context.database.begin() as connection:
+    async with lockout.counted(context.database.logins, guesses):
+        async with context.database.logins.begin() as connection:
             found = await device_codes.find(connection, device_codes.normalise_code(typed))
             if found is None:
                 raise not_found(_UNKNOWN)
@@ -102,7 +102,7 @@ async def decide(context: Context, caller: Caller, typed: str, answer: Literal["
         raise forbidden("Sign in with your account for this; an API key is not enough")
     # by the person alone, who has proved to be one: what others at this address guess is not his doing
     guesses = lockout.code_guesses_of(caller.id)
-    async with lockout.counted(context.database, guesses), context.database.begin() as connection:
+    async with lockout.counted(context.database.logins, guesses), context.database.logins.begin() as connection:
         code = device_codes.normalise_code(typed)
         found = await device_codes.find(connection, code)
         if found is None or not found.is_live:

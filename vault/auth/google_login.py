@@ -36,7 +36,7 @@ class Person:
 async def google(context: Context, jwks: Jwks, id_token: str, ip_address: str | None) -> TokenReply:
     """Log in, with a new account if need be; problems as of `person_of`, 401 for somebody who has to link first."""
     person = await person_of(context, jwks, id_token)
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         # somebody's first login twice at once: one of them creates the account and the other one finds it
         account = await _known(context, connection, person, ip_address)
         if account is None and await _create(context, connection, person, ip_address):

@@ -54,7 +54,7 @@ async def for_user(
 
 async def for_user_key(context: Context, api_key: str, ip_address: str | None) -> TokenReply:
     """Exchange a `1ck_` key; Problem 401 unless it counts."""
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         rows = await repository.users_by_prefix(connection, api_key[: keys.PREFIX_LENGTH], ip_address)
         matching = [row for row in rows if keys.matches(api_key, row.key_hash)]
         if not matching:

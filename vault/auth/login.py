@@ -42,14 +42,14 @@ async def _try(context: Context, email: str, password: str, origin: Origin) -> T
     address = normalise(email)
     if len(password.encode()) > MAX_BYTES:
         raise unauthorized("Invalid credentials")
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         account = await accounts.find_by_email(connection, address)
         place = await places.find(connection, address, origin)
     # what counts, and when, is the same wherever the account is known: an address is shared with those who guess
     if not (place.is_device or origin.is_host):
         await hit(context, "auth", place.name, address)
     subjects = lockout.of_login(address, place, origin.address)
-    async with lockout.counted(context.database, *subjects) as tried:
+    async with lockout.counted(context.database.logins, *subjects) as tried:
         # No connection is held while Argon2 works: a burst of logins must not take the pool from signing.
         matched = await verify_password(account.password_hash if account else None, password, place)
         if tried.wait_s and not (matched and place.is_known):
@@ -58,7 +58,7 @@ async def _try(context: Context, email: str, password: str, origin: Origin) -> T
         is_as_typed = matched is Match.AS_TYPED
         if account is not None and matched and (is_as_typed or needs_rehash(account.password_hash)):
             stronger = await hash_password(password, place)
-        async with context.database.begin() as connection:
+        async with context.database.logins.begin() as connection:
             # somebody may be changing the password just now: the one that was right may be wrong by then
             is_right = account is not None and matched and await _holds(connection, account)
             current = await accounts.find_by_email(connection, address)
@@ -77,7 +77,7 @@ async def know_device(context: Context, token: str, ip_address: str | None) -> K
 
     Whoever reads the mailbox is the person; the password is asked for all the same.
     """
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         taken = await accounts.take_token(connection, token_digest(token), accounts.KNOW_DEVICE)
         account = await accounts.find_by_id(connection, taken.user_id) if taken is not None else None
         if account is None or not account.is_live:
@@ -105,7 +105,7 @@ async def _turned_away(
     """The answer to whoever is not let in; who was right gets a mail besides, and neither answer nor work tells."""
     token = secrets.token_urlsafe(32)
     mail = mails.know_device(context.options.public_url.rstrip("/"), token)
-    async with context.strangers_mails, context.database.begin() as connection:
+    async with context.strangers_mails, context.database.logins.begin() as connection:
         current = await accounts.find_by_email(connection, address)
         is_bearable = await outbox.may_post(connection, to=address, subject=mail.subject)
         is_right = current is not None and _is_same(matched, current)

@@ -61,19 +61,19 @@ async def verify(context: Context, token: str, code: str, ip_address: str | None
 
     Problem 401 for a wrong code or a challenge that is over, 429 after too many wrong codes.
     """
-    async with context.database.begin() as connection:
+    async with context.database.logins.begin() as connection:
         challenge = await challenges.find(connection, token)
         factor = await second_factor.find(connection, challenge.user_id) if challenge is not None else None
     if challenge is None or factor is None or not factor.is_confirmed:
         raise unauthorized(_CHALLENGE_OVER)
     # by the person alone: who gets here knew the password, and whoever else fails at this address did not
     subject = lockout.second_factor(challenge.user_id)
-    async with lockout.counted(context.database, subject):
-        async with context.database.begin() as connection:
+    async with lockout.counted(context.database.logins, subject):
+        async with context.database.logins.begin() as connection:
             if not await challenges.count_try(connection, token):
                 raise unauthorized(_CHALLENGE_OVER)
         step = await second_factor.step_of(context, factor, code)
-        async with context.database.begin() as connection:
+        async with context.database.logins.begin() as connection:
             account = await accounts.find_by_id(connection, challenge.user_id)
             is_same = account is not None and account.is_live and account.token_version == challenge.token_version
             if account is None or not is_same:

@@ -27,6 +27,7 @@ from vault.metrics import counts
 from vault.soon import soon
 
 PATIENCE_S = 0.2
+CONNECTIONS = 4
 # how long after it failed the storage is tried again, by one request
 RETRY_S = 5.0
 REDIS_PORT = 6379
@@ -119,7 +120,7 @@ def open_counters(
     # connections of its own, so that neither waits for the other
     own = Database(
         database.engine.url.render_as_string(hide_password=False),
-        pool_size=4,
+        pool_size=CONNECTIONS,
         statement_timeout_ms=patience_ms,
         lock_timeout_ms=patience_ms // 2,
     )

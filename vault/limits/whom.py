@@ -65,7 +65,7 @@ class Whom:
             self._waiting -= 1
 
     async def _is_known(self, device: str) -> bool:
-        async with self._database.statements() as connection:
+        async with self._database.logins.statements() as connection:
             return await places.is_known_device(connection, device)
 
 

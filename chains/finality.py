@@ -10,7 +10,7 @@ from chains.refusals import lacks_final_tag
 
 @dataclass
 class Finality:
-    """What is remembered of one witness: `named` is the newest block it has named as finalised, 0 for none ever."""
+    """What is remembered of one endpoint: `named` is the newest block it has named as finalised, 0 for none ever."""
 
     named: int = 0
 

@@ -53,8 +53,6 @@ class ChainClient:
             Endpoint(chain_id, url, timeout_s, f"endpoint {number}")
             for number, url in enumerate(dict.fromkeys(urls), 1)
         )
-        # the newest block that it named as finalised, 0 while it never did; a client of one endpoint has that one's
-        self.finality = Finality()
         self._probes: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._ids = count(1)
@@ -92,11 +90,15 @@ class ChainClient:
         One exchange with one endpoint where that takes lists and answers all; what it does not answer is asked of
         the next one. Raises RpcUnavailable or WrongChain as `call` does when there is no answer at all.
         """
+        return [answer for answer, _ in await self.batch_by(requests)]
+
+    async def batch_by(self, requests: Sequence[Request]) -> list[tuple[Any, Finality]]:
+        """As `batch`, each answer with what is remembered of the endpoint that gave it."""
         if not requests:
             return []
         payload = [self._request(method, params) for method, params in requests]
-        answers: dict[int, Any] = {}
-        refusals: dict[int, RpcRefused] = {}
+        answers: dict[int, tuple[Any, Finality]] = {}
+        refusals: dict[int, tuple[RpcRefused, Finality]] = {}
 
         async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
             if answers and endpoint.is_failing():
@@ -106,10 +108,10 @@ class ChainClient:
             rest = [request for request in payload if request["id"] not in answers]
             for request_id, answer in (await ask_all(endpoint, session, rest)).items():
                 if isinstance(answer, RpcRefused) and about(answer) is not About.CALL:
-                    refusals[request_id] = answer
+                    refusals[request_id] = answer, endpoint.finality
                     said = endpoint.says(answer, next(each["method"] for each in rest if each["id"] == request_id))
                 else:
-                    answers[request_id] = answer
+                    answers[request_id] = answer, endpoint.finality
             if len(answers) < len(payload):
                 raise said or endpoint.failed("left a call unanswered", delivered=True)
 
@@ -117,7 +119,7 @@ class ChainClient:
             await self._first(ask)
         except (RpcUnavailable, WrongChain):
             # limits and credentials say nothing about any call
-            if not answers and all(about(each) is About.ENDPOINT for each in refusals.values()):
+            if not answers and all(about(each) is About.ENDPOINT for each, _ in refusals.values()):
                 raise
         return [_one_of(each["id"], answers, refusals) for each in payload]
 
@@ -225,7 +227,6 @@ class _Alone(ChainClient):
         super().__init__(whole.chain_id, ())
         self._whole = whole
         self._endpoints = (endpoint,)
-        self.finality = endpoint.finality
 
     def each(self) -> tuple[ChainClient, ...]:
         # what takes every endpoint's word takes it here too
@@ -269,10 +270,12 @@ class ChainClients:
             await client.close()
 
 
-def _one_of(request_id: int, answers: Mapping[int, Any], refusals: Mapping[int, RpcRefused]) -> Any:
+def _one_of(
+    request_id: int, answers: Mapping[int, tuple[Any, Finality]], refusals: Mapping[int, tuple[RpcRefused, Finality]]
+) -> tuple[Any, Finality]:
     if request_id in answers:
         return answers[request_id]
-    return refusals.get(request_id) or RpcRefused(0, "the node left this call unanswered")
+    return refusals.get(request_id) or (RpcRefused(0, "the node left this call unanswered"), Finality())
 
 
 def _keep(kept: list[RpcRefused], refused: RpcRefused) -> None:

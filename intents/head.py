@@ -20,12 +20,15 @@ class Head:
 
 
 async def head(client: ChainClient, chain: Chain, address: bytes) -> Head:
-    """Ask the node; a chain without the `finalized` tag has its number of confirmations instead."""
-    mined, latest, finalized = await client.batch(
+    """Ask the node; one that does not know the `finalized` tag has the chain's number of confirmations instead.
+
+    Who answers decides whether it knows: after a fail-over the next endpoint is not held to what the first one named.
+    """
+    (mined, _), (latest, _), (finalized, finality) = await client.batch_by(
         [
             ("eth_getTransactionCount", [f"0x{address.hex()}", "latest"]),
             ("eth_blockNumber", []),
             ("eth_getBlockByNumber", ["finalized", False]),
         ]
     )
-    return Head(optional(mined, COUNT_BITS), client.finality.final_block(latest, finalized, chain.confirmations))
+    return Head(optional(mined, COUNT_BITS), finality.final_block(latest, finalized, chain.confirmations))

@@ -89,7 +89,7 @@ async def _witness(client: ChainClient, chain: Chain, claim: Claim) -> _Witness:
     """One endpoint's own final block, and whether it has a receipt of ours (that it has none proves nothing)."""
     try:
         async with asyncio.timeout(None if client.is_sound else OUT_OF_USE_S):
-            latest, finalized, *receipts = await client.batch(
+            (latest, _), (finalized, finality), *receipts = await client.batch_by(
                 [
                     ("eth_blockNumber", []),
                     ("eth_getBlockByNumber", ["finalized", False]),
@@ -98,8 +98,8 @@ async def _witness(client: ChainClient, chain: Chain, claim: Claim) -> _Witness:
             )
     except TimeoutError:
         raise RpcUnavailable("an endpoint out of use did not answer") from None
-    knows_ours = any(each is not None and not isinstance(each, RpcRefused) for each in receipts)
-    return _Witness(client, client.finality.final_block(latest, finalized, chain.confirmations), knows_ours)
+    knows_ours = any(each is not None and not isinstance(each, RpcRefused) for each, _ in receipts)
+    return _Witness(client, finality.final_block(latest, finalized, chain.confirmations), knows_ours)
 
 
 async def _block(witnesses: Sequence[_Witness], claim: Claim) -> int | Unproven:

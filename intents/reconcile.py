@@ -18,6 +18,7 @@ from chains.errors import RpcError, RpcRefused, Unreadable, WrongChain
 from chains.rpc import ChainClient
 from intents import entries, settle
 from intents.fill_ahead import fill_ahead
+from intents.finality_missed import FinalityMissed
 from intents.follow import follow
 from intents.gone import gone
 from intents.head import Head, head
@@ -47,6 +48,7 @@ class Memory:
     """What passes remember of each other; without it everything is only asked more often."""
 
     searches: Searches = field(default_factory=Searches)
+    finality: FinalityMissed = field(default_factory=FinalityMissed)
     # by wallet: when others were asked, and how often
     opinions: dict[tuple[int, bytes], tuple[float, int]] = field(default_factory=dict)
 
@@ -56,7 +58,8 @@ async def reconcile_wallet(context: Context, chain: Chain, address: bytes, memor
     client = context.chains.for_chain(chain)
     trouble: RpcError | None = None
     try:
-        await _pass(context, chain, client, address, memory.searches)
+        now = await _pass(context, chain, client, address, memory.searches)
+        memory.finality.seen(chain, now.final_block)
     except RpcError as error:
         trouble = error
     other = await _second_opinion(context, client, chain.chain_id, address, memory)
@@ -92,8 +95,8 @@ async def _second_opinion(
     return others[turn % len(others)]
 
 
-async def _pass(context: Context, chain: Chain, client: ChainClient, address: bytes, searches: Searches) -> None:
-    """By one endpoint's view of the chain.
+async def _pass(context: Context, chain: Chain, client: ChainClient, address: bytes, searches: Searches) -> Head:
+    """By one endpoint's view of the chain, which is returned.
 
     What was not sent yet is sent whatever became of the rest: no answer about one transaction may hold up another.
     """
@@ -110,6 +113,7 @@ async def _pass(context: Context, chain: Chain, client: ChainClient, address: by
     await resend(context, client, now.mined_nonce, waiting)
     if trouble is not None:
         raise trouble
+    return now
 
 
 async def _look(

@@ -90,6 +90,10 @@ class Endpoint:
         self._failures = 0
         self._last_failure: Callable[[], RpcError] | None = None
 
+    def place(self) -> int:
+        """Whom to ask first: 0 if it answered the last time, 1 if it was never heard, 2 if it is out of use."""
+        return 0 if self.health.is_sound else 2 if self.health.is_out else 1
+
     def is_failing(self) -> bool:
         """Failed, and has not answered since: ask the others first."""
         return self.health.is_out
@@ -116,9 +120,13 @@ class Endpoint:
         Raises WrongChain, before anything else is sent, when eth_chainId or the first block is not ours;
         TransportFailed for no connection, a timeout, an HTTP error or something that is not JSON.
         """
+        await self.verified(session)
+        return await self._post(session, payload)
+
+    async def verified(self, session: aiohttp.ClientSession) -> None:
+        """Be sure of the chain, asking only when that was long ago; WrongChain, TransportFailed (not delivered)."""
         if time.monotonic() >= self._verified_until:
             await self._verify_together(session)
-        return await self._post(session, payload)
 
     async def verify(self, session: aiohttp.ClientSession) -> None:
         """Ask for eth_chainId now, or wait for who is asking; WrongChain or TransportFailed."""

@@ -13,10 +13,8 @@ T = TypeVar("T")
 HEDGE_AFTER_S: Final = 1.0
 
 
-async def first(
-    chain_id: int, endpoints: Sequence[Endpoint], ask: Callable[[Endpoint], Awaitable[T]], *, hedge: bool
-) -> T:
-    """The first endpoint's answer; with `hedge`, whichever comes first once one has had its second.
+async def first(chain_id: int, endpoints: Sequence[Endpoint], ask: Callable[[Endpoint], Awaitable[T]]) -> T:
+    """The answer of the endpoint that is best known, or whichever comes first once one has had its second.
 
     An endpoint that is overtaken counts as failing. RpcUnavailable with everybody's reason when none answers,
     WrongChain when one serves another chain and no other answers.
@@ -28,9 +26,10 @@ async def first(
     try:
         while left or asked:
             if left:
-                endpoint = left.pop(0)
+                # by what is known now: while one failed, others may have said on the side that they are there
+                left.remove(endpoint := min(left, key=Endpoint.place))
                 asked[asyncio.create_task(_twice(endpoint, ask))] = endpoint
-            patience_s = HEDGE_AFTER_S if hedge and left else None
+            patience_s = HEDGE_AFTER_S if left else None
             done, _ = await asyncio.wait(asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 del asked[task]

@@ -134,37 +134,45 @@ class ChainClient:
     async def send_raw(self, raw: bytes) -> SendResult:
         """Hand signed bytes to the chain; never raises RpcError: what is not certain is UNKNOWN.
 
-        The same bytes go to the next endpoint when one gives no answer; sending them twice does no harm. A refusal
-        counts only if no endpoint before it may have taken them.
+        The same bytes go to the next endpoint when one gives no answer in a second; sending them twice does no harm.
+        A refusal counts only if no other endpoint may have taken them ("nonce too low" may be their own nonce): until
+        then the others are asked and waited for.
         """
         expected = format_data(transaction_hash(raw))
         request = self._request("eth_sendRawTransaction", [format_data(raw)])
-        asked = False
+        # exchanges, finished or not, after which an endpoint may have the bytes
+        may_have: set[object] = set()
+        doubted: list[SendResult] = []
 
         async def ask(endpoint: Endpoint, session: aiohttp.ClientSession) -> SendResult:
-            nonlocal asked
+            await endpoint.verified(session)
+            may_have.add(exchange := object())
             try:
                 answer = result_of(endpoint, request["id"], await endpoint.exchange(session, request))
-                if isinstance(answer, RpcRefused):
-                    outcome = classify(answer.code, answer.message)
-                    if outcome is SendOutcome.UNKNOWN:
-                        raise endpoint.says(answer, request["method"])
-                    return SendResult(outcome, answer.message)
+                outcome = classify(answer.code, answer.message) if isinstance(answer, RpcRefused) else None
+                if outcome is SendOutcome.UNKNOWN:
+                    raise endpoint.says(answer, request["method"])
             except TransportFailed as failed:
-                asked = asked or failed.delivered
+                if not failed.delivered:
+                    may_have.discard(exchange)
                 raise
-            if isinstance(answer, str) and answer.lower() == expected:
-                return SendResult(SendOutcome.ACCEPTED)
-            asked = True
-            raise endpoint.failed("answered with another hash than that of the bytes", delivered=True)
+            if outcome is None:
+                if isinstance(answer, str) and answer.lower() == expected:
+                    return SendResult(SendOutcome.ACCEPTED)
+                raise endpoint.failed("answered with another hash than that of the bytes", delivered=True)
+            may_have.discard(exchange)
+            if may_have and outcome is not SendOutcome.ALREADY_KNOWN:
+                doubted.append(_doubted(answer.message))
+                raise endpoint.says(answer)
+            return SendResult(outcome, answer.message)
 
         try:
-            # not hedged: a refusal counts only when nobody else may have taken them
-            result = await self._first(ask, hedge=False)
+            result = await self._first(ask)
         except (RpcUnavailable, WrongChain) as error:
-            return SendResult(SendOutcome.UNKNOWN, str(error))
-        if asked and result.outcome in (SendOutcome.REFUSED, SendOutcome.NONCE_TOO_LOW):
-            return SendResult(SendOutcome.UNKNOWN, f"no answer at first, then: {result.message}")
+            return doubted[-1] if doubted else SendResult(SendOutcome.UNKNOWN, str(error))
+        if may_have and result.outcome in (SendOutcome.REFUSED, SendOutcome.NONCE_TOO_LOW):
+            # another one got the bytes in the same moment
+            return _doubted(result.message)
         return result
 
     async def close(self) -> None:
@@ -195,17 +203,18 @@ class ChainClient:
         """Whether an endpoint of it has answered the last time it was asked."""
         return any(endpoint.health.is_sound for endpoint in self._endpoints)
 
-    async def _first(
-        self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]], *, hedge: bool = True
-    ) -> T:
-        """The first endpoint's answer, in order of preference, those out of use last; they are tried on the side."""
+    async def _first(self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]]) -> T:
+        """The first endpoint's answer, in order of preference; those never heard or out of use are tried on the side.
+
+        So what was never asked is known by the time that the others fail, and a dead one is waited for last.
+        """
         session = self._open()
-        in_order = sorted(self._endpoints, key=Endpoint.is_failing)
+        in_order = sorted(self._endpoints, key=Endpoint.place)
         for endpoint in in_order[1:]:
             if endpoint.health.is_due:
                 self._probes.add(task := asyncio.create_task(endpoint.probe(session)))
                 task.add_done_callback(self._probes.discard)
-        return await first(self.chain_id, in_order, lambda endpoint: ask(endpoint, session), hedge=hedge)
+        return await first(self.chain_id, in_order, lambda endpoint: ask(endpoint, session))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -276,6 +285,10 @@ def _one_of(
     if request_id in answers:
         return answers[request_id]
     return refusals.get(request_id) or (RpcRefused(0, "the node left this call unanswered"), Finality())
+
+
+def _doubted(message: str | None) -> SendResult:
+    return SendResult(SendOutcome.UNKNOWN, f"no answer at first, then: {message}")
 
 
 def _keep(kept: list[RpcRefused], refused: RpcRefused) -> None:

@@ -18,6 +18,7 @@ from intents import budget, counts, wallets
 from intents.broadcast import record_sent
 from intents.give_up import fees_for, filler_for, sign_filler, to_outbid, within_ceiling
 from intents.status import IN_FLIGHT
+from signer.errors import SignerError
 from vault.audit.write import write
 from vault.context import Context
 from vault.errors import Problem
@@ -46,9 +47,9 @@ async def fill_ahead(context: Context, chain: Chain, client: ChainClient, addres
             if filler is not None:
                 # before anything below it is given out: it has to outbid the old bytes in every pool
                 await record_sent(context.database, filler[0], await client.send_raw(filler[1]))
-        except Problem as problem:
-            # settled meanwhile, or too dear at the moment: the next pass looks again
-            log.info("transaction %s: no filler now: %s", row["id"], problem.detail)
+        except (Problem, SignerError) as problem:
+            # settled meanwhile, too dear at the moment, or no signer: the next pass looks again
+            log.info("transaction %s: no filler now: %s", row["id"], problem)
 
 
 async def _settle(
@@ -62,11 +63,13 @@ async def _settle(
         if nonce > max(tracker.next_nonce, proven) + SLACK:
             return None  # not near by more than one endpoint's word
         left = await wallets.left_behind(connection, chain.chain_id, address, nonce, nonce, MAX_ROWS)
-        if row["id"] not in {each["id"] for each in left}:
+        still = next((each for each in left if each["id"] == row["id"]), None)
+        if still is None:
             return None  # somebody was faster
         await budget.recount(connection, row["agent_id"], row["id"])
-        if row["status"] not in IN_FLIGHT:
-            # handed out to be sent by the agent: whatever is given out with this nonce next excludes it
+        if still["status"] not in IN_FLIGHT or still["has_filler"]:
+            # handed out to be sent by the agent: whatever is given out with this nonce next excludes it; or given up
+            # by the agent before, and its filler is being sent
             return None
         outbid = await to_outbid(connection, row)
         filler = filler_for(outbid.original, address, fees_for(outbid, now.fee_quote), gas_limit)

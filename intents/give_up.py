@@ -25,7 +25,7 @@ from chains.quote import quote
 from chains.simulate import transfer_gas
 from chains.transactions import Transaction, decode_signed, max_gas_cost, signing_digest
 from guardrails.approval import approve_filler
-from intents import models, read, view, wallets
+from intents import budget, models, read, view, wallets
 from intents.broadcast import outcome_of, record_sent
 from intents.counts import path_of, within_reach
 from intents.engine import Engine
@@ -93,6 +93,8 @@ async def give_up(
     within_ceiling(chain, filler)
     async with engine.queue.turn(chain.chain_id, address):
         async with context.database.begin() as connection:
+            # what a human freed far above the chain: from where a filler can be mined, its old bytes can be
+            await budget.recount(connection, row["agent_id"], row["id"])
             await wallets.lock(connection, chain.chain_id, address)
             await _require_still(connection, caller)
             await to_outbid(connection, row)  # nobody may have been faster

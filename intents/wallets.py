@@ -69,17 +69,21 @@ _SIGNED_ELSEWHERE = text("""
 _CREATE = text("""
     INSERT INTO wallets (chain_id, address, next_nonce) VALUES (:chain_id, :address, 0) ON CONFLICT DO NOTHING
 """)
-# What was signed above the chain's count before the tracker went back: given up and without a filler yet, or handed
-# out and freed on a human's word
+# What was signed above the chain's count before the tracker went back: given up and without a filler yet; or freed on
+# a human's word, given up or handed out
 _LEFT_BEHIND = text("""
-    SELECT t.* FROM transactions t
-    WHERE t.chain_id = :chain_id AND t.wallet_address = :address AND t.nonce >= :low AND t.nonce <= :high
-      AND t.final_at IS NULL AND t.chain_reset_at IS NULL
-      AND (t.status = ANY(:in_flight) AND t.given_up_at IS NOT NULL AND NOT EXISTS (
-               SELECT 1 FROM attempts a WHERE a.transaction_id = t.id AND a.kind = 'filler')
-           OR t.status = 'sign_only' AND EXISTS (
-               SELECT 1 FROM spend_reservations s WHERE s.transaction_id = t.id AND s.state = 'released'))
-    ORDER BY t.nonce LIMIT :max_rows
+    SELECT found.* FROM (
+        SELECT t.*,
+               EXISTS (SELECT 1 FROM attempts a WHERE a.transaction_id = t.id AND a.kind = 'filler') AS has_filler,
+               EXISTS (SELECT 1 FROM spend_reservations s
+                       WHERE s.transaction_id = t.id AND s.state = 'released') AS is_freed
+        FROM transactions t
+        WHERE t.chain_id = :chain_id AND t.wallet_address = :address AND t.nonce >= :low AND t.nonce <= :high
+          AND t.final_at IS NULL AND t.chain_reset_at IS NULL
+    ) found
+    WHERE found.status = ANY(:in_flight) AND found.given_up_at IS NOT NULL AND (NOT has_filler OR is_freed)
+       OR found.status = 'sign_only' AND is_freed
+    ORDER BY found.nonce LIMIT :max_rows
 """)
 # the first nonce from :low on that none of ours has
 _FREE = text("""

@@ -1,5 +1,7 @@
 """A wallet whose tracker a node led far above the chain: people see it, take it back, and nothing is paid twice."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +13,7 @@ from tests.flows.test_believable_counts import ABSURD, gone, says
 from tests.flows.test_lying_nodes import assert_ledger
 from tests.support.faulty_rpc import Drop
 from tests.support.instance import Running, start_instance
-from tests.support.odd_node import COUNT, OddNode
+from tests.support.odd_node import COUNT, LATEST, SEND, OddNode, when_block
 from tests.support.people import bearer, join, sign_up
 from tests.support.world import ETHER, Agent, Wallet, World, address, until
 
@@ -312,6 +314,60 @@ async def test_freed_bytes_that_are_mined_all_the_same_count(human: World, nodes
 
     await until(counted, 60, "the spend to count again")
     assert await human.chain.balance(to) == ETHER
+
+
+async def test_a_signer_that_hangs_hides_no_resync(
+    human: World, running: Running, nodes: list[OddNode], database: psycopg.AsyncConnection
+) -> None:
+    """It is done and says so; the filler comes later."""
+    wallet, agent = await human.wallet(), await human.agent()
+    lost = await submit_at(nodes, agent, wallet, 10)
+    (pid,) = running.pids("signer")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = await resync(human, wallet)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (done["next_nonce"], done["given_up"]) == (0, 1)
+
+    async def filled() -> bool:
+        rows = await database.execute(
+            "SELECT 1 FROM attempts WHERE transaction_id = %s AND kind = 'filler'", (lost["id"],)
+        )
+        return await rows.fetchone() is not None
+
+    await until(filled, 60, "the filler")
+
+
+@pytest.mark.parametrize("given_up", ["before", "after"])
+async def test_freed_spend_counts_again_whoever_gives_its_transaction_up(
+    human: World, nodes: list[OddNode], given_up: str
+) -> None:
+    """With a filler of its agent's beside them the old bytes may be mined as well as without one."""
+    wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
+    for node in nodes:
+        says(node, pending=12_000)
+        node.faults[SEND] = Drop(forward=False)
+    lost = (await agent.submit(wallet, address(), "1", gas_limit=21_000)).json()
+    if given_up == "before":
+        assert (await agent.give_up(lost["id"])).status_code == 200
+    for node in nodes:
+        del node.faults[COUNT]
+    assert (await resync(human, wallet, free_signed_above=True))["freed"] == 1
+    if given_up == "after":
+        for node in nodes:
+            # the agent is faster than the worker, which asks for this
+            node.faults[LATEST] = when_block("finalized", Drop(forward=False))
+    await human.chain.rpc("anvil_setNonce", wallet.address, hex(11_990))
+    if given_up == "after":
+        assert (await agent.give_up(lost["id"])).status_code == 200
+
+    async def counted() -> bool:
+        answer = await agent.submit(wallet, address(), "0.5", gas_limit=21_000)
+        assert answer.status_code in (403, 503), answer.text
+        return answer.status_code == 403
+
+    await until(counted, 60, "the spend to count again")
 
 
 async def test_a_used_key_of_which_endpoints_disagree_needs_a_humans_word_once(

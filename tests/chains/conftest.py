@@ -1,17 +1,26 @@
 """A real anvil of our own, and clients for it."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_utils.crypto import keccak
 
 from anvil import chain as local
+from anvil.accounts import ACCOUNTS
 from anvil.contracts import deploy
 from anvil.rpc import call
-from chains.addresses import parse_address
+from chains.addresses import format_address, parse_address
 from chains.rpc import ChainClient
 from tests.support.faulty_rpc import FaultyRpc
+from tests.support.pace import patient
 from tests.support.ports import free_port
+
+OWNER = ACCOUNTS[4]
+SENDER = parse_address(OWNER.address)
 
 
 @dataclass(frozen=True)
@@ -75,3 +84,34 @@ async def faulty(anvil_url: str) -> AsyncIterator[FaultyRpc]:
 @pytest.fixture
 async def faulty_client(connect: Connect, faulty: FaultyRpc) -> ChainClient:
     return connect(faulty.url)
+
+
+def fresh() -> bytes:
+    return parse_address(Account.create().address)
+
+
+def calldata(signature: str, *values: object) -> bytes:
+    types = signature[signature.index("(") + 1 : -1]
+    return keccak(text=signature)[:4] + encode(types.split(",") if types else [], values)
+
+
+def send(url: str, to: bytes, data: bytes = b"", value: int = 0, gas: int | None = None) -> str:
+    """From the owner's account; the transaction's hash."""
+    tx = {"from": OWNER.address, "to": format_address(to), "data": f"0x{data.hex()}", "value": hex(value)}
+    return str(call(url, "eth_sendTransaction", tx if gas is None else tx | {"gas": hex(gas)}))
+
+
+def mined(url: str, tx_hash: str) -> dict[str, str]:
+    """The receipt, which automine has ready a moment after it took the transaction."""
+    deadline = time.monotonic() + patient(10)
+    while (receipt := call(url, "eth_getTransactionReceipt", tx_hash)) is None:
+        assert time.monotonic() < deadline, "not mined"
+        time.sleep(0.01)
+    found: dict[str, str] = receipt
+    return found
+
+
+@pytest.fixture
+def token(contracts: Contracts, anvil_url: str) -> bytes:
+    mined(anvil_url, send(anvil_url, contracts.token, calldata("mint(address,uint256)", SENDER, 1000)))
+    return contracts.token

@@ -6,9 +6,8 @@ from chains.errors import RpcRefused, RpcUnavailable
 from chains.refusals import lacks_method
 from chains.rpc import ChainClient
 from chains.simulate import Behind, Call, recommended_gas, simulate, simulate_bundle
-from tests.chains.conftest import Contracts
+from tests.chains.conftest import Contracts, calldata, fresh
 from tests.chains.test_quantities import NO_QUANTITIES
-from tests.chains.test_simulate import calldata, fresh
 from tests.support.faulty_rpc import Answer, FaultyRpc, Refuse, no_simulation
 
 SENDER = parse_address(ACCOUNTS[5].address)

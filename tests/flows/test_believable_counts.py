@@ -1,45 +1,14 @@
 """An endpoint that names a wrong count of an account: the others are asked, and one word alone moves no nonce far."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.flows.foreign import send_elsewhere
 from tests.support.faulty_rpc import Answer, Drop
-from tests.support.instance import Running, start_instance
 from tests.support.odd_node import COUNT, OddNode, when_block
 from tests.support.world import World, address
 
+NODES = 3
 ABSURD = 4_000_000_000
-
-
-@pytest.fixture(scope="module")
-async def nodes() -> AsyncIterator[list[OddNode]]:
-    async with OddNode() as first, OddNode() as second, OddNode() as third:
-        yield [first, second, third]
-
-
-@pytest.fixture(scope="module")
-async def running(nodes: list[OddNode], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    urls = ",".join(node.url for node in nodes)
-    running = await start_instance(tmp_path_factory.mktemp("counts"), {"TALON_RPC_31337": urls})
-    for node in nodes:
-        node.upstream = running.rpc_url
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
-
-
-@pytest.fixture(autouse=True)
-def sound(nodes: list[OddNode]) -> None:
-    for node in nodes:
-        node.be_sound()
 
 
 def says(node: OddNode, *, pending: int | None = None, count: int | None = None) -> None:

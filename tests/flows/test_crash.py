@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
@@ -17,39 +16,15 @@ import pytest
 from intents.idempotency import LEASE_S
 from talon.processes import EARLY_KILL_S
 from tests.flows.test_nonces import assert_mined_once
-from tests.support.faulty_rpc import Delay, FaultyRpc
-from tests.support.instance import Running, start_instance
+from tests.support.faulty_rpc import Delay
+from tests.support.instance import Running
+from tests.support.odd_node import OddNode
 from tests.support.world import ETHER, SOAK, Agent, Wallet, World, address, until
 
 KILLS = 50 if SOAK else 3
 CLAIM_KILLS = 20 if SOAK else 2
 PER_ROUND = 12
 RESTART_S = 8
-
-
-@pytest.fixture(scope="module")
-async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultyRpc]:
-    """A proxy between Talon and the local chain that can slow the chain down."""
-    async with FaultyRpc() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def crashing(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """An instance of its own, which reaches its chain through the proxy: the others must not notice the kills."""
-    running = await start_instance(tmp_path_factory.mktemp("crash"), {"TALON_RPC_31337": proxy.url})
-    proxy.upstream = running.rpc_url
-    try:
-        yield running
-    finally:
-        await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def victim(crashing: Running) -> AsyncIterator[World]:
-    world = await World.enter(crashing.base_url, crashing.rpc_url, crashing.admin_email, crashing.admin_password)
-    yield world
-    await world.close()
 
 
 async def insist(agent: Agent, wallet: Wallet, to: str, key: str, timeout_s: float = 90) -> dict:
@@ -68,7 +43,7 @@ async def insist(agent: Agent, wallet: Wallet, to: str, key: str, timeout_s: flo
     return await until(once, timeout_s, f"key {key} accepted", every_s=0.3)
 
 
-async def rounds(crashing: Running, world: World, process: str, kills: int) -> None:
+async def rounds(running: Running, world: World, process: str, kills: int) -> None:
     rng = random.Random(11)
     wallet = await world.wallet()
     agent = await world.agent()
@@ -79,45 +54,45 @@ async def rounds(crashing: Running, world: World, process: str, kills: int) -> N
         await asyncio.sleep(EARLY_KILL_S)
         load = [asyncio.create_task(insist(agent, wallet, to, str(uuid4()))) for _ in range(PER_ROUND)]
         await asyncio.sleep(rng.uniform(0, 0.25))
-        os.kill(rng.choice(await alive(crashing, process)), signal.SIGKILL)
+        os.kill(rng.choice(await alive(running, process)), signal.SIGKILL)
         hashes += [body["tx_hash"] for body in await asyncio.gather(*load)]
     assert len(set(hashes)) == kills * PER_ROUND
     await assert_mined_once(world, wallet.address, hashes)
     assert await world.chain.balance(to) == len(hashes) * 10**16
 
 
-async def alive(crashing: Running, process: str) -> list[int]:
+async def alive(running: Running, process: str) -> list[int]:
     async def ask() -> list[int]:
-        return crashing.pids(process)
+        return running.pids(process)
 
     return await until(ask, 30, f"a running {process}")
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_sigkill_of_an_api_process_under_load(crashing: Running, victim: World) -> None:
-    await rounds(crashing, victim, "api", KILLS)
+async def test_sigkill_of_an_api_process_under_load(running: Running, human: World) -> None:
+    await rounds(running, human, "api", KILLS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_sigkill_of_the_signer_under_load(crashing: Running, victim: World) -> None:
-    await rounds(crashing, victim, "signer", KILLS)
+async def test_sigkill_of_the_signer_under_load(running: Running, human: World) -> None:
+    await rounds(running, human, "signer", KILLS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 async def test_the_holder_of_a_claim_is_killed_before_it_commits(
-    crashing: Running, victim: World, proxy: FaultyRpc
+    running: Running, human: World, node: OddNode
 ) -> None:
-    wallet = await victim.wallet()
-    agent = await victim.agent()
+    wallet = await human.wallet()
+    agent = await human.agent()
     to = address()
     hashes = []
-    async with await psycopg.AsyncConnection.connect(crashing.owner_dsn, autocommit=True) as database:
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as database:
         for _ in range(CLAIM_KILLS):
             key = str(uuid4())
-            proxy.mode = Delay(seconds=1.0)
+            node.mode = Delay(seconds=1.0)
             try:
                 first = asyncio.create_task(agent.submit(wallet, to, "0.01", idempotency_key=key, gas_limit=21_000))
 
@@ -131,27 +106,27 @@ async def test_the_holder_of_a_claim_is_killed_before_it_commits(
                     return row is not None and row[0] == 1
 
                 await until(claimed, 10, "the claim", every_s=0.02)
-                for pid in crashing.pids("api"):
+                for pid in running.pids("api"):
                     os.kill(pid, signal.SIGKILL)
             finally:
-                proxy.mode = None
+                node.mode = None
             with pytest.raises(httpx.HTTPError):
                 await first
             # the rest of the lease, and the time a new process takes to start
             body = await insist(agent, wallet, to, key, timeout_s=LEASE_S + RESTART_S)
             assert (await insist(agent, wallet, to, key))["tx_hash"] == body["tx_hash"]
             hashes.append(body["tx_hash"])
-    await assert_mined_once(victim, wallet.address, hashes)
+    await assert_mined_once(human, wallet.address, hashes)
 
 
 @pytest.mark.timeout(600)
-async def test_sigkill_between_the_redemption_and_the_commit(crashing: Running, victim: World) -> None:
+async def test_sigkill_between_the_redemption_and_the_commit(running: Running, human: World) -> None:
     """The wallet goes on at that nonce under an approval that names what was signed; `verify` shows it."""
-    wallet = await victim.wallet()
-    agent = await victim.agent()
+    wallet = await human.wallet()
+    agent = await human.agent()
     account = bytes.fromhex(wallet.address[2:])
     lost_to, to = address(), address()
-    async with await psycopg.AsyncConnection.connect(crashing.owner_dsn, autocommit=True) as database:
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as database:
 
         async def redemptions() -> list[tuple[bytes, bytes | None, str | None]]:
             rows = await database.execute(
@@ -168,7 +143,7 @@ async def test_sigkill_between_the_redemption_and_the_commit(crashing: Running, 
                 "UPDATE signer.redemptions SET redeemed_at = redeemed_at - interval '1 minute' WHERE address = %s",
                 (account,),
             )
-            answer = await victim.http.get("/v1/audit/verify", headers=victim.headers)
+            answer = await human.http.get("/v1/audit/verify", headers=human.headers)
             assert answer.status_code == 200, answer.text
             return answer.json()
 
@@ -177,12 +152,12 @@ async def test_sigkill_between_the_redemption_and_the_commit(crashing: Running, 
             await database.execute("LOCK TABLE attempts IN SHARE MODE")
             doomed = asyncio.create_task(agent.submit(wallet, lost_to, "2", gas_limit=21_000))
             signed = await until(redemptions, 30, "the redemption", every_s=0.01)
-            for pid in crashing.pids("api"):
+            for pid in running.pids("api"):
                 os.kill(pid, signal.SIGKILL)
             with pytest.raises(httpx.HTTPError):
                 await doomed
         [(lost, _, _)] = signed
-        await until(crashing.healthy, 60, "the API again")
+        await until(running.healthy, 60, "the API again")
         (unaccounted,) = (await verified())["unaccounted_signatures"]
         assert (unaccounted["digest"], unaccounted["value_wei"]) == (f"0x{lost.hex()}", str(2 * ETHER))
 
@@ -198,6 +173,6 @@ async def test_sigkill_between_the_redemption_and_the_commit(crashing: Running, 
         assert (shown["displaced_digest"], shown["digest"]) == (f"0x{lost.hex()}", f"0x{digest.hex()}")
         assert (shown["reason"], shown["nonce"], shown["agent_id"]) == ("rolled_back", 0, agent.id)
     # the one that was committed is mined, at the nonce of both, and nothing else is
-    await assert_mined_once(victim, wallet.address, [body["tx_hash"]])
-    assert await victim.chain.balance(to) == 10**16
-    assert await victim.chain.balance(lost_to) == 0
+    await assert_mined_once(human, wallet.address, [body["tx_hash"]])
+    assert await human.chain.balance(to) == 10**16
+    assert await human.chain.balance(lost_to) == 0

@@ -11,8 +11,9 @@ import psycopg
 import pyotp
 import pytest
 
-from tests.support.faulty_rpc import FaultyRpc, Hold
-from tests.support.instance import Running, start_instance
+from tests.support.faulty_rpc import Hold
+from tests.support.instance import Running
+from tests.support.odd_node import OddNode
 from tests.support.pace import patient
 from tests.support.people import SomeBody, bearer, sign_up
 from tests.support.world import Agent, World, address, until
@@ -21,27 +22,11 @@ WHY = "It pays somebody we do not know"
 SCOPES = ["agents", "org", "admin"]
 
 
-@pytest.fixture(scope="module")
-async def proxy() -> AsyncIterator[FaultyRpc]:
-    async with FaultyRpc() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def running(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    started = await start_instance(tmp_path_factory.mktemp("frozen"), {"TALON_RPC_31337": proxy.url})
-    proxy.upstream = started.rpc_url
-    yield started
-    await started.stop()
-
-
-@pytest.fixture
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
+@pytest.fixture(autouse=True)
+async def thawed(human: World) -> AsyncIterator[None]:
+    yield
     for url in ("/v1/org/unfreeze", "/v1/admin/unfreeze"):
-        await world.post(url, None, 200)
-    await world.close()
+        await human.post(url, None, 200)
 
 
 async def freeze(world: World, agent: Agent, scope: str) -> None:
@@ -56,15 +41,15 @@ def is_frozen(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("path", ["", "/sign"], ids=["submit", "sign"])
-async def test_what_waits_in_simulation_is_not_signed(human: World, proxy: FaultyRpc, scope: str, path: str) -> None:
+async def test_what_waits_in_simulation_is_not_signed(human: World, node: OddNode, scope: str, path: str) -> None:
     wallet, agent = await human.wallet(), await human.agent()
-    hold = proxy.faults["eth_simulateV1"] = Hold()
-    asked = proxy.count("eth_simulateV1")
+    hold = node.faults["eth_simulateV1"] = Hold()
+    asked = node.count("eth_simulateV1")
     body = {"to": address(), "value": "1", "chain": "anvil", "signing_key_path": wallet.path}
     waiting = asyncio.create_task(agent.post(path, body, {"Idempotency-Key": "k"} if not path else None))
 
     async def simulating() -> bool:
-        return proxy.count("eth_simulateV1") > asked
+        return node.count("eth_simulateV1") > asked
 
     await until(simulating, what="the simulation", every_s=0.02)
     await freeze(human, agent, scope)
@@ -78,9 +63,8 @@ async def test_what_waits_in_simulation_is_not_signed(human: World, proxy: Fault
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_what_waits_behind_locks_and_in_the_queue_is_not_signed(
-    human: World, running: Running, proxy: FaultyRpc, scope: str
+    human: World, running: Running, scope: str
 ) -> None:
-    proxy.faults.clear()
     wallet, agent = await human.wallet(), await human.agent()
     first = await agent.submit(wallet, address(), "1")
     assert first.status_code == 201, first.text
@@ -108,8 +92,7 @@ async def test_what_waits_behind_locks_and_in_the_queue_is_not_signed(
     assert [each["id"] for each in listed] == [first.json()["id"]]
 
 
-async def test_everything_but_signing_goes_on(human: World, proxy: FaultyRpc) -> None:
-    proxy.faults.clear()
+async def test_everything_but_signing_goes_on(human: World) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     sent = (await agent.submit(wallet, address(), "1", idempotency_key="sent")).json()
     # gas that no node takes for now, so that it stays in flight and can be given up
@@ -135,8 +118,7 @@ async def test_everything_but_signing_goes_on(human: World, proxy: FaultyRpc) ->
     assert (await agent.submit(wallet, address(), "1")).status_code == 201
 
 
-async def test_a_freeze_is_through_at_once_under_load(human: World, running: Running, proxy: FaultyRpc) -> None:
-    proxy.faults.clear()
+async def test_a_freeze_is_through_at_once_under_load(human: World, running: Running) -> None:
     agent = await human.agent()
     wallets = [await human.wallet() for _ in range(4)]
     stopping = False
@@ -185,10 +167,7 @@ async def test_a_freeze_is_through_at_once_under_load(human: World, running: Run
     assert all_ >= 50
 
 
-async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(
-    human: World, running: Running, proxy: FaultyRpc
-) -> None:
-    proxy.faults.clear()
+async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(human: World, running: Running) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     (pid,) = running.pids("signer")
     async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as looking:
@@ -230,17 +209,16 @@ async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(
 
 
 async def test_what_is_read_behind_the_gate_is_in_the_four_seconds_too(
-    human: World, running: Running, proxy: FaultyRpc
+    human: World, running: Running, node: OddNode
 ) -> None:
     """A database that is slow there keeps a freeze waiting as a signer does."""
-    proxy.faults.clear()
     wallet, agent = await human.wallet(), await human.agent()
-    hold = proxy.faults["eth_simulateV1"] = Hold()
-    asked = proxy.count("eth_simulateV1")
+    hold = node.faults["eth_simulateV1"] = Hold()
+    asked = node.count("eth_simulateV1")
     waiting = asyncio.create_task(agent.submit(wallet, address(), "1"))
 
     async def simulating() -> bool:
-        return proxy.count("eth_simulateV1") > asked
+        return node.count("eth_simulateV1") > asked
 
     await until(simulating, what="the simulation", every_s=0.02)
     async with (
@@ -294,9 +272,8 @@ async def waits_at(looking: psycopg.AsyncConnection, table: str, count: int) -> 
 
 
 async def test_a_password_is_enough_past_agents_and_other_freezes_that_wait_at_locks(
-    human: World, running: Running, proxy: FaultyRpc
+    human: World, running: Running, node: OddNode
 ) -> None:
-    proxy.faults.clear()
     submitting = [(await human.agent(), await human.wallet()) for _ in range(20)]
     async with (
         await psycopg.AsyncConnection.connect(running.owner_dsn) as locking,

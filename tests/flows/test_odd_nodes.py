@@ -9,7 +9,6 @@ from anvil.accounts import ACCOUNTS
 from chains.addresses import parse_address
 from chains.transactions import decode_signed
 from tests.support.faulty_rpc import Answer, Drop, Refuse
-from tests.support.instance import Running, start_instance
 from tests.support.odd_node import (
     ASKED,
     BATCHED,
@@ -27,40 +26,14 @@ from tests.support.odd_node import (
 )
 from tests.support.world import ETHER, Agent, Wallet, World, address
 
-
-@pytest.fixture(scope="module")
-async def node() -> AsyncIterator[OddNode]:
-    async with OddNode() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-async def spare() -> AsyncIterator[OddNode]:
-    """The second endpoint: silent unless a test lets it speak."""
-    async with OddNode() as spare:
-        yield spare
-
-
-@pytest.fixture(scope="module")
-async def running(node: OddNode, spare: OddNode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    endpoints = {"TALON_RPC_31337": f"{node.url},{spare.url}"}
-    running = await start_instance(tmp_path_factory.mktemp("odd"), endpoints)
-    node.upstream = spare.upstream = running.rpc_url
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
+NODES = 2
 
 
 @pytest.fixture(autouse=True)
-def sound(node: OddNode, spare: OddNode) -> None:
-    node.be_sound()
-    spare.mode = Drop(forward=False)
+def spare(nodes: list[OddNode]) -> OddNode:
+    """The second endpoint: silent unless a test lets it speak."""
+    nodes[1].mode = Drop(forward=False)
+    return nodes[1]
 
 
 @pytest.fixture

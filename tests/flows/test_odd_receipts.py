@@ -1,7 +1,6 @@
 """Receipts that leave something out: what is shown is the chain's word, proven, or left out; nobody else waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -11,7 +10,7 @@ from eth_utils import function_signature_to_4byte_selector
 from anvil.contracts import deploy
 from tests.flows.test_lying_nodes import assert_ledger
 from tests.support.faulty_rpc import Answer, Change, Drop, Item
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.odd_node import PRICE_UNKNOWN, RECEIPT, RECEIPTS, OddNode, Row, rows
 from tests.support.world import Agent, Wallet, World, address, until
 
@@ -19,30 +18,13 @@ FAIL = f"0x{function_signature_to_4byte_selector('failWithReason()').hex()}"
 LEGACY = {"gas_price": str(3 * 10**9)}
 
 
-@pytest.fixture(scope="module")
-async def node() -> AsyncIterator[OddNode]:
-    async with OddNode() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-async def running(node: OddNode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    running = await start_instance(tmp_path_factory.mktemp("receipts"), {"TALON_RPC_31337": node.url})
-    node.upstream = running.rpc_url
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    # so that calls which revert come to be signed
-    answer = await world.http.put(
-        "/v1/admin/settings/intents_api.require_simulation", json={"value": "false"}, headers=world.headers
+@pytest.fixture(scope="module", autouse=True)
+async def unsimulated(human: World) -> None:
+    """So that calls which revert come to be signed."""
+    answer = await human.http.put(
+        "/v1/admin/settings/intents_api.require_simulation", json={"value": "false"}, headers=human.headers
     )
     assert answer.status_code in (200, 204), answer.text
-    yield world
-    await world.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +40,6 @@ async def agent(human: World) -> Agent:
 @pytest.fixture(scope="module")
 async def wallet(human: World) -> Wallet:
     return await human.wallet()
-
-
-@pytest.fixture(autouse=True)
-def sound(node: OddNode) -> None:
-    node.be_sound()
 
 
 async def chains_word(human: World, tx_hash: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.flows.test_believable_counts import ABSURD, says
 from tests.support.faulty_rpc import Answer, Drop, Hold
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.odd_node import COUNT, RECEIPT, SEND, SIMULATE, OddNode
 from tests.support.world import Agent, Wallet, World, address, until
 
@@ -18,35 +18,9 @@ Astray = Callable[[Agent, Wallet], Awaitable[httpx.Response]]
 
 
 @pytest.fixture(scope="module")
-async def node() -> AsyncIterator[OddNode]:
-    async with OddNode() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-async def running(node: OddNode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    running = await start_instance(tmp_path_factory.mktemp("one"), {"TALON_RPC_31337": node.url})
-    node.upstream = running.rpc_url
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
-
-
-@pytest.fixture(scope="module")
 async def database(running: Running) -> AsyncIterator[psycopg.AsyncConnection]:
     async with await psycopg.AsyncConnection.connect(running.owner_dsn, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture(autouse=True)
-def sound(node: OddNode) -> None:
-    node.be_sound()
 
 
 async def test_a_used_key_without_its_history_goes_on_where_it_stands(human: World) -> None:

@@ -2,59 +2,43 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 
 from tests.flows.test_nonces import assert_mined_once
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.world import World, address, until
 
 
-@pytest.fixture(scope="module")
-async def fragile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    running = await start_instance(tmp_path_factory.mktemp("outage"))
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def sufferer(fragile: Running) -> AsyncIterator[World]:
-    world = await World.enter(fragile.base_url, fragile.rpc_url, fragile.admin_email, fragile.admin_password)
-    yield world
-    await world.close()
-
-
-async def test_without_the_signer_nothing_is_half_done(fragile: Running, sufferer: World) -> None:
-    wallet = await sufferer.wallet()
-    agent = await sufferer.agent(tx_daily_limit_eth="1")
-    (pid,) = fragile.pids("signer")
+async def test_without_the_signer_nothing_is_half_done(running: Running, human: World) -> None:
+    wallet = await human.wallet()
+    agent = await human.agent(tx_daily_limit_eth="1")
+    (pid,) = running.pids("signer")
     os.kill(pid, signal.SIGSTOP)  # it hangs: worse than being gone
     try:
         answer = await agent.submit(wallet, address(), "1", gas_limit=21_000, idempotency_key="during")
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["Retry-After"]) > 0
-        health = await sufferer.http.get("/v1/health/hsm")
+        health = await human.http.get("/v1/health/hsm")
         assert health.json()["status"] != "ok"
         assert health.json()["connected"] is False
     finally:
         os.kill(pid, signal.SIGCONT)
-    listed = await sufferer.http.get(agent.url, headers=agent.headers)
+    listed = await human.http.get(agent.url, headers=agent.headers)
     assert listed.json() == {"transactions": []}
 
     # nonce, spend and Idempotency-Key were all given back
     again = await agent.submit(wallet, address(), "1", gas_limit=21_000, idempotency_key="during")
     assert again.status_code == 201, again.text
-    await assert_mined_once(sufferer, wallet.address, [again.json()["tx_hash"]])
+    await assert_mined_once(human, wallet.address, [again.json()["tx_hash"]])
 
 
-async def test_without_the_database_it_is_503_and_then_goes_on(fragile: Running, sufferer: World) -> None:
-    wallet = await sufferer.wallet()
-    agent = await sufferer.agent()
+async def test_without_the_database_it_is_503_and_then_goes_on(running: Running, human: World) -> None:
+    wallet = await human.wallet()
+    agent = await human.agent()
     before = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
     assert before.status_code == 201, before.text
-    (pid,) = fragile.pids("postgres")
+    (pid,) = running.pids("postgres")
     os.kill(pid, signal.SIGKILL)
 
     answer = await agent.submit(wallet, address(), "0.1", gas_limit=21_000)
@@ -69,11 +53,11 @@ async def test_without_the_database_it_is_503_and_then_goes_on(fragile: Running,
 
     after = await until(back, 60, "the database to be back")
     mined = [each.json()["tx_hash"] for each in (before, answer, after) if each.status_code == 201]
-    await assert_mined_once(sufferer, wallet.address, mined)
+    await assert_mined_once(human, wallet.address, mined)
 
 
-async def test_hsm_health_names_the_attacks_its_keys_stood(sufferer: World) -> None:
-    health = (await sufferer.http.get("/v1/health/hsm")).json()
+async def test_hsm_health_names_the_attacks_its_keys_stood(human: World) -> None:
+    health = (await human.http.get("/v1/health/hsm")).json()
     assert health["status"] == "ok"
     assert health["connected"] is True
     checks = health["custody_checks"]

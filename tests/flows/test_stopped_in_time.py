@@ -10,43 +10,19 @@ import httpx
 import psycopg
 import pytest
 
-from tests.support.faulty_rpc import FaultyRpc, Hold
-from tests.support.instance import Running, start_instance
+from tests.support.faulty_rpc import Hold
+from tests.support.instance import Running
+from tests.support.odd_node import OddNode
 from tests.support.people import bearer
 from tests.support.world import Agent, Wallet, World, address, until
 
 Stop = Callable[[World, Agent, Wallet], Awaitable[httpx.Response]]
 
 
-@pytest.fixture(scope="module")
-async def proxy() -> AsyncIterator[FaultyRpc]:
-    async with FaultyRpc() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def running(proxy: FaultyRpc, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    started = await start_instance(tmp_path_factory.mktemp("stop"), {"TALON_RPC_31337": proxy.url})
-    proxy.upstream = started.rpc_url
-    yield started
-    await started.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
-
-
 @pytest.fixture(autouse=True)
-async def sound(human: World, proxy: FaultyRpc) -> AsyncIterator[None]:
-    """Each test finds a sound chain and no rules on addresses."""
+async def without_rules(human: World) -> AsyncIterator[None]:
+    """Each test finds no rules on addresses."""
     yield
-    for fault in proxy.faults.values():
-        if isinstance(fault, Hold):
-            fault.released.set()
-    proxy.faults.clear()
     for rule in (await human.http.get("/v1/security/ip-rules", headers=human.headers)).json()["rules"]:
         await human.http.delete(f"/v1/security/ip-rules/{rule['id']}", headers=human.headers)
 
@@ -134,24 +110,24 @@ OF_THE_CREDENTIAL = [
 STOPS = pytest.mark.parametrize("stop", OF_THE_VAULT + OF_THE_CREDENTIAL, ids=lambda stop: stop.__name__)
 
 
-async def asked_again(proxy: FaultyRpc, method: str, before: int) -> None:
+async def asked_again(node: OddNode, method: str, before: int) -> None:
     async def asked() -> bool:
-        return proxy.count(method) > before
+        return node.count(method) > before
 
     await until(asked, what=method, every_s=0.02)
 
 
 @STOPS
 @pytest.mark.parametrize("path", ["", "/sign"], ids=["submit", "sign"])
-async def test_stop_counts_at_once(human: World, proxy: FaultyRpc, stop: Stop, path: str) -> None:
+async def test_stop_counts_at_once(human: World, node: OddNode, stop: Stop, path: str) -> None:
     wallet, agent = await human.wallet(), await human.agent(tx_max_value_eth="5")
     if stop in OF_THE_CREDENTIAL:
         agent = await with_token(human, agent)
-    hold = proxy.faults["eth_simulateV1"] = Hold()
-    before = proxy.count("eth_simulateV1")
+    hold = node.faults["eth_simulateV1"] = Hold()
+    before = node.count("eth_simulateV1")
     body = {"to": address(), "value": "1", "chain": "anvil", "signing_key_path": wallet.path, "gas_limit": 21_000}
     submission = asyncio.create_task(agent.post(path, body))
-    await asked_again(proxy, "eth_simulateV1", before)
+    await asked_again(node, "eth_simulateV1", before)
     said = await stop(human, agent, wallet)
     assert said.status_code in (200, 201, 204), said.text
     hold.released.set()
@@ -163,7 +139,7 @@ async def test_stop_counts_at_once(human: World, proxy: FaultyRpc, stop: Stop, p
 
 
 @pytest.mark.parametrize("stop", OF_THE_CREDENTIAL, ids=lambda stop: stop.__name__)
-async def test_stop_counts_in_the_queue(human: World, running: Running, proxy: FaultyRpc, stop: Stop) -> None:
+async def test_stop_counts_in_the_queue(human: World, running: Running, node: OddNode, stop: Stop) -> None:
     wallet, first = await human.wallet(), await human.agent()
     agents = [await human.agent() for _ in range(2)]
     # one with its token, the other with its key
@@ -186,10 +162,10 @@ async def test_stop_counts_in_the_queue(human: World, running: Running, proxy: F
             return await found.fetchone() is not None
 
         await until(behind_the_lock, what="a submission behind the lock", every_s=0.02)
-        simulated = proxy.count("eth_simulateV1")
+        simulated = node.count("eth_simulateV1")
         waiting = [asyncio.create_task(agent.submit(wallet, address(), "0")) for agent in agents]
         # simulated is the last thing before the queue, and further they cannot be
-        await asked_again(proxy, "eth_simulateV1", simulated + len(agents) - 1)
+        await asked_again(node, "eth_simulateV1", simulated + len(agents) - 1)
         for agent in agents:
             said = await stop(human, agent, wallet)
             assert said.status_code in (200, 201, 204), said.text
@@ -244,13 +220,13 @@ async def test_stop_counts_behind_the_wallets_row(human: World, running: Running
     assert await human.chain.nonce(wallet.address, "pending") == 1
 
 
-async def test_a_token_that_merely_ran_out_counts(human: World, proxy: FaultyRpc) -> None:
+async def test_a_token_that_merely_ran_out_counts(human: World, node: OddNode) -> None:
     wallet, agent = await human.wallet(), await human.agent(token_ttl_seconds=2)
     agent = await with_token(human, agent)
-    hold = proxy.faults["eth_simulateV1"] = Hold()
-    before = proxy.count("eth_simulateV1")
+    hold = node.faults["eth_simulateV1"] = Hold()
+    before = node.count("eth_simulateV1")
     submission = asyncio.create_task(agent.submit(wallet, address(), "1"))
-    await asked_again(proxy, "eth_simulateV1", before)
+    await asked_again(node, "eth_simulateV1", before)
 
     async def ran_out() -> bool:
         return (await human.http.get("/v1/agents/me", headers=agent.headers)).status_code == 401
@@ -263,7 +239,7 @@ async def test_a_token_that_merely_ran_out_counts(human: World, proxy: FaultyRpc
 
 @pytest.mark.parametrize("who", ["person", "agent"])
 async def test_giving_up_takes_a_credential_that_counts_still(
-    human: World, running: Running, proxy: FaultyRpc, who: str
+    human: World, running: Running, node: OddNode, who: str
 ) -> None:
     wallet, agent = await human.wallet(), await human.agent()
     stuck = await agent.submit(wallet, address(), "1", max_fee_per_gas="1", max_priority_fee_per_gas="1")
@@ -273,10 +249,10 @@ async def test_giving_up_takes_a_credential_that_counts_still(
         session = bearer((await human.http.post("/v1/auth/token", json=login)).json()["access_token"])
     else:
         session = (await with_token(human, agent)).headers
-    hold = proxy.faults["eth_feeHistory"] = Hold()
-    before = proxy.count("eth_feeHistory")
+    hold = node.faults["eth_feeHistory"] = Hold()
+    before = node.count("eth_feeHistory")
     giving_up = asyncio.create_task(human.http.post(f"{agent.url}/{stuck.json()['id']}/give-up", headers=session))
-    await asked_again(proxy, "eth_feeHistory", before)
+    await asked_again(node, "eth_feeHistory", before)
     assert (await human.http.delete("/v1/auth/token", headers=session)).status_code == 204
     hold.released.set()
 

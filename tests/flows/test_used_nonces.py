@@ -1,50 +1,20 @@
 """Nonces that something else uses up: our transaction fails on every endpoint's proof, and on nothing less."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.support.authorize import authorize
 from tests.support.faulty_rpc import Answer, Change, Drop, Fault, Refuse
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.odd_node import COUNT, RECEIPT, OddNode
 from tests.support.world import Agent, Wallet, World, address, until
 
+NODES = 2
 SEND = "eth_sendRawTransaction"
 
 
-@pytest.fixture(scope="module")
-async def nodes() -> AsyncIterator[tuple[OddNode, OddNode]]:
-    async with OddNode() as first, OddNode() as second:
-        yield first, second
-
-
-@pytest.fixture(scope="module")
-async def running(nodes: tuple[OddNode, OddNode], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """An instance with two endpoints for its chain."""
-    urls = ",".join(node.url for node in nodes)
-    running = await start_instance(tmp_path_factory.mktemp("used"), {"TALON_RPC_31337": urls})
-    for node in nodes:
-        node.upstream = running.rpc_url
-    yield running
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
-
-
-@pytest.fixture(autouse=True)
-def sound(nodes: tuple[OddNode, OddNode]) -> None:
-    for node in nodes:
-        node.be_sound()
-
-
-async def lost(human: World, agent: Agent, wallet: Wallet, nodes: tuple[OddNode, OddNode]) -> dict[str, Any]:
+async def lost(human: World, agent: Agent, wallet: Wallet, nodes: list[OddNode]) -> dict[str, Any]:
     """A transaction that no node has got."""
     for node in nodes:
         node.faults[SEND] = Drop(forward=False)
@@ -62,7 +32,7 @@ async def failed(agent: Agent, id_: str) -> dict[str, Any]:
 
 
 async def test_a_nonce_used_by_an_authorisation_frees_the_spend_though_nobody_can_be_named(
-    running: Running, human: World, nodes: tuple[OddNode, OddNode]
+    running: Running, human: World, nodes: list[OddNode]
 ) -> None:
     wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
     assert wallet.private_key is not None
@@ -93,7 +63,7 @@ WAITING: dict[str, tuple[dict[str, Fault], dict[str, Fault], str]] = {
 
 @pytest.mark.parametrize("name", WAITING)
 async def test_until_it_is_proven_it_waits_counts_and_says_why(
-    name: str, running: Running, human: World, nodes: tuple[OddNode, OddNode]
+    name: str, running: Running, human: World, nodes: list[OddNode]
 ) -> None:
     wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
     assert wallet.private_key is not None
@@ -121,7 +91,7 @@ async def test_until_it_is_proven_it_waits_counts_and_says_why(
 
 
 async def test_a_mined_transaction_without_a_receipt_anywhere_waits_and_is_not_failed(
-    human: World, nodes: tuple[OddNode, OddNode]
+    human: World, nodes: list[OddNode]
 ) -> None:
     """Every node has lost its index; one of them shows blocks as empty besides."""
     wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
@@ -145,9 +115,7 @@ async def test_a_mined_transaction_without_a_receipt_anywhere_waits_and_is_not_f
     assert "error_message" not in shown
 
 
-async def test_one_endpoints_made_up_receipt_of_a_filler_frees_nothing(
-    human: World, nodes: tuple[OddNode, OddNode]
-) -> None:
+async def test_one_endpoints_made_up_receipt_of_a_filler_frees_nothing(human: World, nodes: list[OddNode]) -> None:
     """The first says that the filler is mined; in truth the transaction itself is."""
     wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
     first, second = nodes

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.faulty_rpc import Answer, Batches, Change, Fault, FaultyRpc, Item, Refuse, Status
+from tests.support.faulty_rpc import Answer, Batches, Change, Fault, FaultyRpc, Hold, Item, Refuse, Status
 
 EVERY: Final = "*"
 RECEIPT: Final = "eth_getTransactionReceipt"
@@ -60,7 +60,10 @@ class OddNode(FaultyRpc):
         self.batches = row.batches
 
     def be_sound(self) -> None:
-        """Pass everything on again."""
+        """Pass everything on again, and what is held at last."""
+        for fault in self.faults.values():
+            if isinstance(fault, Hold):
+                fault.released.set()
         self.mode, self.batches = None, None
         self.faults.clear()
 

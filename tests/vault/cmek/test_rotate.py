@@ -3,8 +3,6 @@
 import asyncio
 import binascii
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,115 +11,13 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support.vault_api import Tenant
-from tests.support.vault_app import client, make_app
 from tests.support.world import until
-from tests.vault.cmek.support import Key, headers
+from tests.vault.cmek.support import Key, Vault, headers
 from vault.cmek import reencrypt
 from vault.cmek.keys import read_keys
-from vault.cmek.router import router
 from vault.context import Context
 from vault.kek.rewrap import rewrap
 from vault.vaults import sealed
-
-
-@dataclass
-class Vault:
-    """A vault whose owner encrypts with a key of his own, and rotates it."""
-
-    tenant: Tenant
-    id: str
-    old: Key
-    new: Key
-
-    @classmethod
-    async def make(cls, tenant: Tenant) -> "Vault":
-        made = cls(tenant, await tenant.vault(), Key(), Key())
-        answer = await made.http.post(f"{made.url}/cmek", json={"fingerprint": made.old.fingerprint})
-        assert answer.status_code == 200, answer.text
-        return made
-
-    @property
-    def url(self) -> str:
-        return f"/v1/vaults/{self.id}"
-
-    @property
-    def http(self) -> httpx.AsyncClient:
-        return self.tenant.as_(self.tenant.owner)
-
-    async def put(self, path: str, text: str, key: Key | None = None) -> None:
-        await self.tenant.put(self.id, path, (key or self.old).encrypt(text))
-
-    async def value(self, path: str) -> str:
-        answer = await self.http.get(f"{self.url}/secrets/{path}")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["cmek_encrypted"] is True
-        return str(answer.json()["value"])
-
-    async def rotate(self, http: httpx.AsyncClient | None = None, **changes: Any) -> httpx.Response:
-        body = {"new_fingerprint": self.new.fingerprint}
-        return await (http or self.http).post(
-            f"{self.url}/cmek-rotate", json=body, headers=headers(self.old, self.new) | changes
-        )
-
-    async def started(self, http: httpx.AsyncClient | None = None) -> dict[str, Any]:
-        answer = await self.rotate(http)
-        assert answer.status_code == 202, answer.text
-        assert answer.json()["status"] == "running"
-        return dict(answer.json())
-
-    async def job(self, job_id: str, http: httpx.AsyncClient | None = None) -> dict[str, Any]:
-        answer = await (http or self.http).get(f"{self.url}/cmek-rotate/{job_id}")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    async def ended(self, job_id: str) -> dict[str, Any]:
-        async def look() -> Any:
-            shown = await self.job(job_id)
-            return shown if shown["status"] != "running" else None
-
-        return dict(await until(look, 20, "the rotation's end", every_s=0.02))
-
-    async def fingerprints(self) -> list[str]:
-        rows = await self.tenant.rows(
-            "SELECT cmek_fingerprint FROM secret_versions v JOIN secrets s ON s.id = v.secret_id"
-            " WHERE vault_id = :id ORDER BY path, version",
-            id=UUID(self.id),
-        )
-        return [row["cmek_fingerprint"] for row in rows]
-
-    async def set_job(self, what: str) -> None:
-        sql = f"UPDATE cmek_rotations SET {what} WHERE vault_id = :id RETURNING 1"  # noqa: S608 - the tests' own
-        await self.tenant.rows(sql, id=UUID(self.id))
-
-
-@pytest.fixture
-async def vault(tenant: Tenant) -> Vault:
-    return await Vault.make(tenant)
-
-
-@pytest.fixture
-async def elsewhere(context: Context, tenant: Tenant) -> AsyncIterator[tuple[Context, httpx.AsyncClient]]:
-    """Another API process, and the owner's client of it."""
-    other = Context(context.database, context.signer, context.chains, context.options)
-    async with client(make_app(other, (router,)), tenant.owner.key) as http:
-        yield other, http
-        await other.rotations.close()
-
-
-@pytest.fixture
-def held_up(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Rotations stop in front of their second part until the event is set."""
-    go_on = asyncio.Event()
-    part = sealed.part
-
-    async def slow(*args: Any) -> Any:
-        if args[-1].path:
-            await go_on.wait()
-        return await part(*args)
-
-    monkeypatch.setattr(sealed, "part", slow)
-    monkeypatch.setattr(sealed, "MAX_VALUES", 2)
-    return go_on
 
 
 async def test_every_version_goes_over_to_the_new_key(vault: Vault, context: Context) -> None:

@@ -1,10 +1,12 @@
 """What the transaction routes answer, as the published schema says it; the bodies themselves are made by `view`."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from vault.freezes.schemas import FROZEN
+from vault.problem_replies import ProblemDetails, or_problem
 from vault.schemas import Reply, Timestamp
 
 
@@ -19,8 +21,8 @@ class ReceiptReply(Reply):
     final: bool
 
 
-class TransactionReply(Reply):
-    """A transaction; amounts in wei as text. The second half is there only when `?include=` asks for it."""
+class PlainTransactionReply(Reply):
+    """A transaction in the contract's fields; amounts in wei as text."""
 
     id: UUID
     agent_id: UUID
@@ -38,12 +40,32 @@ class TransactionReply(Reply):
     simulation_status: str | None = None
     max_fee_per_gas: str | None = None
     max_priority_fee_per_gas: str | None = None
+
+
+class TransactionReply(PlainTransactionReply):
+    """A transaction, and what is there only when `?include=` asks for it."""
+
     sender: str | None = Field(default=None, alias="from")
     nonce: int | None = None
     type: int | None = None
     gas_limit: int | None = None
     gas_price: str | None = None
     receipt: ReceiptReply | None = None
+
+
+class SimulationFailedReply(PlainTransactionReply):
+    """422 of a submission: the transaction as it is kept, with its own `status`, and what a problem says."""
+
+    status: Literal["simulation_failed"]
+    type: Literal["about:blank"]
+    title: str
+    detail: str
+
+
+class NotSimulated(ProblemDetails):
+    """422 of a signature: how its simulation ended."""
+
+    simulation_status: str
 
 
 class TransactionListReply(Reply):
@@ -105,3 +127,11 @@ class BundleReply(Reply):
     """One simulation per transaction, in their order."""
 
     simulations: list[SimulationReply]
+
+
+SUBMISSION_REFUSED: Final[dict[int | str, dict[str, Any]]] = FROZEN | {
+    422: {"model": SimulationFailedReply | ProblemDetails, "description": "It would revert, or could never be mined"}
+}
+SIGNATURE_REFUSED: Final[dict[int | str, dict[str, Any]]] = FROZEN | {
+    422: or_problem(NotSimulated, "It would revert, or could never be mined")
+}

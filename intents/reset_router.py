@@ -1,7 +1,7 @@
 """POST /v1/admin/chains/{id}/reset: the platform's admin says that a chain was reset under its old id."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -16,11 +16,22 @@ from vault.context import Context, context_of
 from vault.errors import Problem, conflict, not_found, unavailable
 from vault.networks import repository
 from vault.networks.service import chain_of
+from vault.problem_replies import ProblemDetails, or_problem
 from vault.schemas import Reply
+from vault.secrets.confirm import mistaken
 
 router = APIRouter(prefix="/v1/admin/chains", tags=["Chains"])
 
 ContextDep = Annotated[Context, Depends(context_of)]
+
+
+class ResetToBeConfirmed(ProblemDetails):
+    """Transactions were signed on the chain as it is known: repeat it with `?confirm=` and the new first block."""
+
+    type: Literal["confirmation_required"]
+    confirm: str
+    final_transactions: int
+    open_transactions: int
 
 
 class ResetReply(Reply):
@@ -32,7 +43,9 @@ class ResetReply(Reply):
     wallets: int
 
 
-@router.post("/{chain_id}/reset", responses={409: {"description": "Not reset, or to be confirmed first"}})
+@router.post(
+    "/{chain_id}/reset", responses={409: or_problem(ResetToBeConfirmed, "Not reset, or to be confirmed first")}
+)
 async def reset_chain(
     chain_id: UUID,
     caller: PlatformAdmin,
@@ -55,7 +68,7 @@ async def reset_chain(
                 409,
                 f"{final} transactions are final and {waiting} not yet on {chain.name} as it is known. If that is"
                 f" gone for good, and the one that begins with block {named} took its place, repeat this with"
-                f" ?confirm={named}.",
+                f" ?confirm={named}. {mistaken(confirm, named)}".rstrip(),
                 type="confirmation_required",
                 extra={"confirm": named, "final_transactions": final, "open_transactions": waiting},
             )

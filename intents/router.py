@@ -11,7 +11,15 @@ from intents import read, view
 from intents.engine import Engine, engine_of
 from intents.give_up import give_up
 from intents.idempotency import MAX_KEY_CHARS
-from intents.replies import BundleReply, SignedReply, SimulationReply, TransactionListReply, TransactionReply
+from intents.replies import (
+    SIGNATURE_REFUSED,
+    SUBMISSION_REFUSED,
+    BundleReply,
+    SignedReply,
+    SimulationReply,
+    TransactionListReply,
+    TransactionReply,
+)
 from intents.schemas import BundleRequest, TransactionRequest, draft_of
 from intents.sign_only import sign_only
 from intents.simulate import simulate_bundle, simulate_one
@@ -21,6 +29,7 @@ from vault.auth.caller import Caller
 from vault.auth.dependencies import caller as authenticated
 from vault.context import Context, context_of
 from vault.errors import bad_request, forbidden, not_found
+from vault.freezes.schemas import FROZEN
 
 router = APIRouter(prefix="/v1/agents/{agent_id}/transactions", tags=["Transactions"])
 
@@ -95,7 +104,7 @@ ShownDep = Annotated[Shown, Depends(shown_of)]
     "",
     status_code=201,
     response_model=None,
-    responses={200: {"model": TransactionReply}, 201: {"model": TransactionReply}},
+    responses={200: {"model": TransactionReply}, 201: {"model": TransactionReply}, **SUBMISSION_REFUSED},
 )
 async def submit_transaction(
     body: TransactionRequest,
@@ -113,7 +122,7 @@ async def submit_transaction(
     return JSONResponse(answer.body, status_code=answer.status)
 
 
-@router.post("/sign", response_model=None, responses={200: {"model": SignedReply}})
+@router.post("/sign", response_model=None, responses={200: {"model": SignedReply}, **SIGNATURE_REFUSED})
 async def sign_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:
@@ -123,7 +132,7 @@ async def sign_transaction(
     return await sign_only(context, engine, caller, draft)
 
 
-@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}})
+@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}, **FROZEN})
 async def simulate_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, raw: RawDep
 ) -> dict[str, Any]:
@@ -133,7 +142,7 @@ async def simulate_transaction(
     return await simulate_one(context, caller, draft, raw=raw)
 
 
-@router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}})
+@router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}, **FROZEN})
 async def simulate_transactions(
     body: BundleRequest, caller: AgentDep, context: ContextDep, raw: RawDep
 ) -> dict[str, Any]:

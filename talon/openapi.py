@@ -10,21 +10,10 @@ from fastapi.routing import APIRoute
 
 from vault.auth.dependencies import caller
 
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457: what went wrong, in words for people.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
-    },
-}
+_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 _ANY_PROBLEM = {
     "description": "The request was refused or could not be carried out.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+    "content": _BODY,
 }
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
@@ -47,7 +36,6 @@ def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     )
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["ProblemDetails"] = _PROBLEM
     components["securitySchemes"] = {"BearerAuth": {"type": "http", "scheme": "bearer"}}
     private = _private(routers)
     for path, item in made["paths"].items():
@@ -55,7 +43,11 @@ def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
             if method not in _METHODS:
                 continue
             # malformed requests are 400 here, with the same body as every other error
-            operation["responses"].pop("422", None)
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            for status, answer in operation["responses"].items():
+                if status >= "400" and "content" not in answer:
+                    answer["content"] = _BODY
             operation["responses"]["default"] = _ANY_PROBLEM
             operation["security"] = [{"BearerAuth": []}] if (path, method) in private else []
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -16,6 +16,7 @@ from tests.support.instance import Running, start_instance
 from tests.support.odd_node import OddNode, when_block
 from tests.support.people import bearer, sign_up
 from tests.support.ports import free_ports
+from tests.support.published import assert_declared
 from tests.support.world import ETHER, Agent, Wallet, World, address, until
 
 
@@ -208,6 +209,8 @@ async def test_any_other_chain_is_out_of_use_until_the_admin_says_so(
     assert asked.json()["open_transactions"] == 1
     wrong = await world.http.post(f"{path}?confirm=0x{'11' * 32}", headers=world.headers)
     assert (wrong.status_code, wrong.json()["type"]) == (409, "confirmation_required")
+    assert "You confirmed" not in assert_declared(asked)["detail"]
+    assert f"You confirmed '0x{'11' * 32}'; expected {asked.json()['confirm']}." in assert_declared(wrong)["detail"]
     assert (await agent.submit(wallet, to, "1", gas_limit=21_000)).status_code == 503
     done = await world.http.post(f"{path}?confirm={asked.json()['confirm']}", headers=world.headers)
     assert done.status_code == 200, done.text

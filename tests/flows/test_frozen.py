@@ -16,6 +16,7 @@ from tests.support.instance import Running
 from tests.support.odd_node import OddNode
 from tests.support.pace import patient
 from tests.support.people import SomeBody, bearer, sign_up
+from tests.support.published import assert_declared
 from tests.support.world import Agent, World, address, until
 
 WHY = "It pays somebody we do not know"
@@ -35,7 +36,7 @@ async def freeze(world: World, agent: Agent, scope: str) -> None:
 
 
 def is_frozen(answer: httpx.Response) -> bool:
-    body = answer.json()
+    body = assert_declared(answer)
     return answer.status_code == 403 and body["type"] == "agent_frozen" and WHY in body["detail"]
 
 

@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks as common
 from schemathesis.specs.openapi import checks as openapi
 
-from talon.app import create_app
-from talon.config import ProcessConfig
 from talon.instance import Instance, temporary_instance
+from tests.support.published import document
 from tests.support.report import LINES
 
 EXAMPLES = 10
@@ -48,22 +47,7 @@ CHECKS = [
 ]
 
 
-def _document() -> dict[str, Any]:
-    """What the application publishes; the first test sees that a running one answers the very same."""
-    nowhere = ProcessConfig(
-        database_url="postgresql+psycopg:///nowhere",
-        signer_socket="/nowhere",
-        public_url="http://nowhere",
-        host="127.0.0.1",
-        port=1,
-        version="0",
-        mail_from="nobody@talon.local",
-        audit_head_seconds=60,
-    )
-    return create_app(nowhere).openapi()
-
-
-DOCUMENT = _document()
+DOCUMENT = document()
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 # every call carries a real credential, so the want of one cannot be what is refused; `ignored_auth` tries that
 schema.config.generation.update(with_security_parameters=False)

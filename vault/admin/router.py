@@ -28,6 +28,7 @@ from vault.admin.schemas import (
 from vault.auth.dependencies import PlatformAdmin, platform_admin
 from vault.context import Context, context_of
 from vault.orgs import reopen
+from vault.problem_replies import TO_BE_CONFIRMED
 from vault.schemas import PageQuery
 from vault.secrets.confirm import ConfirmNumber, with_word
 
@@ -82,7 +83,7 @@ async def list_users(context: ContextDep, page: PageQuery) -> AdminUsersListResp
         return await users.listed(connection, page)
 
 
-@router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "Cannot be deleted so"}})
+@router.delete("/users/{user_id}", status_code=204, responses=TO_BE_CONFIRMED)
 async def delete_user(
     user_id: UUID, caller: PlatformAdmin, context: ContextDep, confirm: ConfirmNumber = None
 ) -> None:

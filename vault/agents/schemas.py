@@ -157,6 +157,7 @@ class AgentReply(Reply):
     # only while it is frozen: by itself, with its organisation, or with the whole instance
     frozen_at: Timestamp | None = None
     frozen_by: str | None = None
+    frozen_by_name: str | None = None
     frozen_reason: str | None = None
     frozen_scope: str | None = None
 

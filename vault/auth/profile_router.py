@@ -11,6 +11,7 @@ from vault.auth.parameters import Ctx
 from vault.auth.profile_schemas import DeleteAccountRequest, ExportReply, UpdateProfileRequest
 from vault.auth.schemas import ProfileReply
 from vault.errors import bad_request
+from vault.problem_replies import TO_BE_CONFIRMED
 from vault.secrets.confirm import ConfirmNumber, with_word
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
@@ -40,7 +41,7 @@ async def update_me(body: UpdateProfileRequest, caller: WholePerson, context: Ct
     return ProfileReply(**row._asdict())
 
 
-@router.delete("/me", status_code=204, responses={409: {"description": "The last owner, or keys that hold coin"}})
+@router.delete("/me", status_code=204, responses=TO_BE_CONFIRMED)
 async def delete_me(
     body: DeleteAccountRequest, caller: WholePerson, context: Ctx, confirm: ConfirmNumber = None
 ) -> None:

@@ -28,8 +28,12 @@ CLOSING_TIMEOUT_MS = 9_000
 _CLOSE = text("LOCK TABLE freezes IN EXCLUSIVE MODE")
 _PATIENCE = text(f"SET LOCAL lock_timeout = {CLOSING_TIMEOUT_MS}")
 # the narrowest first: what the agent's own human can lift
+# a name that holds an address is none: agents, who are told it, are told nobody's address
 _READ = """
-    SELECT scope, target_id, frozen_at, frozen_by, reason FROM freezes WHERE target_id = ANY(:targets)
+    SELECT scope, target_id, frozen_at, frozen_by, reason,
+           (SELECT display_name FROM users
+            WHERE id = frozen_by AND position('@' in display_name) = 0) AS frozen_by_name
+    FROM freezes WHERE target_id = ANY(:targets)
     ORDER BY array_position(CAST(ARRAY['agent', 'organisation', 'instance'] AS text[]), scope)
 """
 _TARGETS = bindparam("targets", type_=ARRAY(PgUUID(as_uuid=True)))
@@ -49,6 +53,11 @@ async def described(connection: AsyncConnection, agents: Sequence[AnyRow]) -> di
     wide = next((freeze for freeze in found if freeze.scope != "agent"), None)
     of_each = {agent.id: own.get(agent.id, wide) for agent in agents}
     return {agent_id: members(freeze) for agent_id, freeze in of_each.items() if freeze is not None}
+
+
+async def find(connection: AsyncConnection, target_id: UUID) -> AnyRow | None:
+    """The stop of this very thing."""
+    return (await connection.execute(_LOOK, {"targets": [target_id]})).one_or_none()
 
 
 async def require_open(connection: AsyncConnection, org_id: UUID, agent_id: UUID, *, binding: bool) -> None:
@@ -76,18 +85,23 @@ def refusal(freeze: AnyRow) -> Problem:
         "organisation": ("All agents of this organisation are frozen", "an owner or admin of it"),
         "instance": ("All agents of this instance are frozen", "its administrator"),
     }[freeze.scope]
+    named = members(freeze)
+    if name := named.get("frozen_by_name"):
+        who = f"{name}, {who}"
     return Problem(
         403,
         f"{what} by {who} (user:{freeze.frozen_by}): {freeze.reason}",
         type="agent_frozen",
         title="Agent Frozen",
-        extra={**members(freeze), "frozen_at": format_time(freeze.frozen_at)},
+        extra={**named, "frozen_at": format_time(freeze.frozen_at)},
     )
 
 
 def members(freeze: AnyRow) -> dict[str, Any]:
-    """A freeze in the members that every answer has for it."""
+    """A freeze in the members that every answer has for it; the name only of a person who has one."""
+    name = " ".join((freeze.frozen_by_name or "").split())
     return {
+        **({"frozen_by_name": name} if name else {}),
         "frozen_at": freeze.frozen_at,
         "frozen_by": f"user:{freeze.frozen_by}",
         "frozen_reason": freeze.reason,

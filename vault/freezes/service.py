@@ -33,10 +33,11 @@ async def freeze(
     """No signature from this transaction's commit on; what is frozen already stays as it was said first."""
     await gate.close(connection)
     await _require_still(connection, caller, scope)
-    found = await _find(connection, target_id)
+    found = await gate.find(connection, target_id)
     if found is None:
         values = {"target_id": target_id, "scope": scope, "frozen_by": caller.id, "reason": reason}
-        found = (await connection.execute(insert(_TABLE).values(values).returning(*_TABLE.c))).one()
+        await connection.execute(insert(_TABLE).values(values))
+        found = await gate.find(connection, target_id)
         await write_for(connection, caller, f"{scope}.freeze", scope, target_id, reason=reason)
     return shown(found)
 
@@ -63,11 +64,7 @@ async def _require_still(connection: AsyncConnection, caller: Caller, scope: Sco
 
 async def state(connection: AsyncConnection, target_id: UUID) -> FreezeReply:
     """Whether this very thing is frozen."""
-    return shown(await _find(connection, target_id))
-
-
-async def _find(connection: AsyncConnection, target_id: UUID) -> AnyRow | None:
-    return (await connection.execute(select(_TABLE).where(_TABLE.c.target_id == target_id))).one_or_none()
+    return shown(await gate.find(connection, target_id))
 
 
 def shown(found: AnyRow | None) -> FreezeReply:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 Word = Literal["address", "number"]
 
 MAX_SHOWN: Final = 100
+MAX_ECHOED: Final = 100
 # how often keys may be added meanwhile before we give up
 TRIES: Final = 3
 
@@ -53,7 +54,7 @@ async def with_word(
         if not agrees(confirm, addresses, word):
             found = await find_holdings(context, addresses)
             if found.may_hold:
-                raise _required(addresses, found, word)
+                raise _required(addresses, found, word, confirm)
         cleared = frozenset(addresses)
     raise conflict("Signing keys are being added there just now; nothing was done, try again")
 
@@ -70,7 +71,12 @@ def agrees(confirm: str | None, addresses: Sequence[bytes], word: Word) -> bool:
         return False
 
 
-def _required(addresses: Sequence[bytes], found: Holdings, word: Word) -> Problem:
+def mistaken(confirm: str | None, expected: str) -> str:
+    """A sentence with a blank behind it on what the request confirmed instead; nothing where it confirmed nothing."""
+    return "" if confirm is None else f"You confirmed {ascii(confirm)[:MAX_ECHOED]}; expected {expected}. "
+
+
+def _required(addresses: Sequence[bytes], found: Holdings, word: Word, confirm: str | None) -> Problem:
     shown = [format_address(address) for address in addresses[:MAX_SHOWN]]
     expected = shown[0] if word == "address" else str(len(addresses))
     one = len(addresses) == 1
@@ -80,7 +86,8 @@ def _required(addresses: Sequence[bytes], found: Holdings, word: Word) -> Proble
     if found.unread:
         said.append(f"What there is on {', '.join(found.unread)} could not be read within {found.patience_s:g} s.")
     said.append("Tokens were not looked for.")
-    said.append(f"Nothing was done; repeat the request with ?confirm={expected} to do it all the same.")
+    repeat = f"repeat the request with ?confirm={expected} to do it all the same."
+    said.append(f"{mistaken(confirm, expected)}Nothing was done; {repeat}")
     return Problem(
         409,
         " ".join(said),

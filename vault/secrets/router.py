@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
 from vault.head import is_head
+from vault.problem_replies import TO_BE_CONFIRMED
 from vault.schemas import PageQuery
 from vault.secrets import listing, read, remove, restore, rotate, versions, write
 from vault.secrets.confirm import ConfirmAddress
@@ -40,9 +41,6 @@ _ABSENT: dict[int | str, dict[str, Any]] = {
     410: {"description": "Deleted, disabled, expired, or read as often as it may be"},
 }
 _ALTERED = _ABSENT | {409: {"description": "The stored value was altered behind the vault's back"}}
-_AT_RISK: dict[int | str, dict[str, Any]] = {
-    409: {"description": "A signing key that holds coin on a chain that is no testnet; see `confirm`"}
-}
 _OCCUPIED: dict[int | str, dict[str, Any]] = {409: {"description": "What is there must not be displaced so"}}
 # to a HEAD: without a content-length, which only the value would tell
 _SEEN = Response(media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -62,7 +60,7 @@ async def list_secrets(
     return SecretListResponse(secrets=found)
 
 
-@router.put("/secrets/{path:path}", status_code=201, responses=_OCCUPIED)
+@router.put("/secrets/{path:path}", status_code=201, responses=TO_BE_CONFIRMED)
 async def put_secret(
     vault_id: UUID,
     path: str,
@@ -88,7 +86,7 @@ async def get_secret(
 
 
 @router.delete(
-    "/secrets/{path:path}", status_code=204, responses=_AT_RISK | {404: {"description": "Nothing is there"}}
+    "/secrets/{path:path}", status_code=204, responses=TO_BE_CONFIRMED | {404: {"description": "Nothing is there"}}
 )
 async def delete_secret(
     vault_id: UUID, path: str, caller: AnyCaller, context: ContextDep, confirm: ConfirmAddress = None
@@ -137,11 +135,11 @@ async def get_secret_version(
     return await read.get_secret(context, caller, vault_id, path, version)
 
 
-@router.post("/secret-version/{path:path}/{version}/disable", status_code=204, responses=_ABSENT | _AT_RISK)
+@router.post("/secret-version/{path:path}/{version}/disable", status_code=204, responses=_ABSENT | TO_BE_CONFIRMED)
 @router.post(
     "/secret-version-disable/{path:path}/{version}",
     status_code=204,
-    responses=_ABSENT | _AT_RISK,
+    responses=_ABSENT | TO_BE_CONFIRMED,
     name="disable_secret_version_alias",
 )
 async def disable_secret_version(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 
 from vault.auth.dependencies import OrgAdmin
 from vault.context import Context, context_of
+from vault.problem_replies import TO_BE_CONFIRMED
 from vault.schemas import PageQuery
 from vault.signing_keys import service
 from vault.signing_keys.schemas import BindSigningKeyRequest, SigningKeyListReply, SigningKeyReply
@@ -23,7 +24,7 @@ async def list_signing_keys(agent_id: UUID, caller: OrgAdmin, context: Ctx, page
         return SigningKeyListReply(signing_keys=await service.listed(connection, caller, agent_id, page))
 
 
-@router.put("", responses={409: {"description": "A key that an agent brought; see `confirm`"}})
+@router.put("", responses=TO_BE_CONFIRMED)
 async def bind_signing_key(
     agent_id: UUID,
     body: BindSigningKeyRequest,

@@ -17,7 +17,7 @@ from vault.errors import Problem, bad_request, not_found
 from vault.policies.access import load_access
 from vault.schemas import Page
 from vault.secrets import repository as secrets
-from vault.secrets.confirm import agrees
+from vault.secrets.confirm import agrees, mistaken
 from vault.secrets.models import Secret, SecretVersion
 from vault.secrets.paths import check_path
 from vault.secrets.signing_key import SigningKey
@@ -88,7 +88,7 @@ async def bind(
     if there["unconfirmed"]:
         # behind the lock: the agent may have put another key there since the person looked
         if not agrees(confirm, [address], "address"):
-            raise _unconfirmed(path, format_address(address))
+            raise _unconfirmed(path, format_address(address), confirm)
         await secrets.confirm_key(connection, there["secret_id"], there["version"])
     values: dict[str, Any] = {"vault_id": vault_id, "secret_id": there["secret_id"], "bound_by": caller.id}
     found = await connection.execute(select(_TABLE.c.vault_id).where(*_is(agent_id, path)))
@@ -112,11 +112,12 @@ async def listed(connection: AsyncConnection, caller: Caller, agent_id: UUID, pa
     return [shown(row, row.address) for row in found]
 
 
-def _unconfirmed(path: str, address: str) -> Problem:
+def _unconfirmed(path: str, address: str, confirm: str | None) -> Problem:
     return Problem(
         409,
         f"An agent brought the key of {address} to {path}: make sure that it is the one you mean, the agent may know"
-        f" its private key. Nothing was done; repeat the request with ?confirm={address} to make it a wallet.",
+        f" its private key. {mistaken(confirm, address)}Nothing was done; repeat the request with"
+        f" ?confirm={address} to make it a wallet.",
         type="confirmation_required",
         title="Confirmation Required",
         extra={"addresses": [address], "address_count": 1},

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 
 from vault.auth.dependencies import AnyCaller
 from vault.context import Context, context_of
+from vault.problem_replies import TO_BE_CONFIRMED
 from vault.schemas import PageQuery
 from vault.secrets.confirm import ConfirmNumber
 from vault.vaults import restore, service
@@ -39,9 +40,7 @@ async def get_vault(vault_id: UUID, caller: AnyCaller, context: ContextDep) -> V
     return await service.get_vault(context, caller, vault_id)
 
 
-@router.delete(
-    "/{vault_id}", status_code=204, responses={409: {"description": "Signing keys that hold coin; see `confirm`"}}
-)
+@router.delete("/{vault_id}", status_code=204, responses=TO_BE_CONFIRMED)
 async def delete_vault(vault_id: UUID, caller: AnyCaller, context: ContextDep, confirm: ConfirmNumber = None) -> None:
     """Delete a vault."""
     await service.delete_vault(context, caller, vault_id, confirm=confirm)

@@ -7,6 +7,7 @@ import httpx
 
 from tests.flows.clients.rows import TIME, Client, row
 from tests.support.people import bearer
+from tests.support.published import assert_declared
 from tests.support.world import address
 
 JSON = {"Content-Type": "application/json"}
@@ -76,7 +77,7 @@ async def _detail(it: Client) -> None:
     answers = await refusals(it)
     assert {each.status_code for each in answers} >= {400, 401, 403, 404, 405, 413}
     for answer in answers:
-        problem = answer.json()
+        problem = assert_declared(answer)
         assert len(problem["detail"]) > 5
         assert problem["status"] == answer.status_code
         assert {"type", "title"} <= problem.keys()

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 from tests.flows.clients.rows import TIME, Client, row
 from tests.support.people import bearer
+from tests.support.published import assert_declared
 from tests.support.world import address
 
 REVERTS = "0x60006000fd"  # PUSH1 0 PUSH1 0 REVERT
@@ -144,6 +145,8 @@ async def _reverted(it: Client) -> None:
     await it.world.chain.rpc("anvil_setCode", contract, REVERTS)
     answer = await it.agent.submit(it.wallet, contract, "0", simulate_first=True)
     assert answer.status_code == 422, answer.text
-    shown = answer.json()
+    shown = assert_declared(answer)
     assert isinstance(shown["detail"], str)
     assert {"id", "agent_id", "chain", "to", "status"} <= shown.keys()
+    refused = await it.agent.sign(it.wallet, contract, "0", simulate_first=True)
+    assert (refused.status_code, assert_declared(refused)["simulation_status"]) == (422, "reverted"), refused.text

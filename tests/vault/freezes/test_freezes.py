@@ -200,3 +200,28 @@ async def test_a_freeze_needs_no_connection_that_agents_hold(tenant: Tenant, con
             await held.enter_async_context(context.database.begin())
         frozen = await said(tenant, tenant.owner, f"/v1/agents/{agent.id}/freeze", {"reason": WHY})
         assert frozen["frozen"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("Ann  Lee\n", "Ann Lee"), ("", None), (" ", None), ("ann@example.com", None), ("Ann <ann@example.com>", None)],
+)
+async def test_it_is_said_by_whom_in_a_name_and_never_by_an_address(
+    tenant: Tenant, context: Context, name: str, told: str | None
+) -> None:
+    admin, agent = await tenant.member("admin", display_name=name), await tenant.agent()
+    url = f"/v1/agents/{agent.id}"
+    replies = [await said(tenant, admin, f"{url}/freeze", {"reason": WHY})]
+    replies.append((await tenant.as_(agent).get(url)).json())
+    with pytest.raises(Problem) as refused:
+        async with context.database.begin() as connection:
+            await require_open(connection, agent.org_id, agent.id, binding=True)
+    replies.append(refused.value.body())
+    for reply in replies:
+        assert (reply.get("frozen_by_name"), reply["frozen_by"]) == (told, f"user:{admin.id}")
+        assert "frozen_by_name" not in reply or told
+        assert "@" not in str({key: value for key, value in reply.items() if key in ("detail", "frozen_by_name")})
+    by = f"{told}, an owner" if told else "an owner"
+    assert refused.value.detail == (
+        f"This agent is frozen by {by} or admin of its organisation (user:{admin.id}): {WHY}"
+    )

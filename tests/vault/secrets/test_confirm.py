@@ -12,6 +12,7 @@ from eth_account import Account
 
 from tests.support.factories import make_user
 from tests.support.faulty_rpc import Answer, Delay, FaultyRpc, Garbage, Refuse, Status
+from tests.support.published import assert_declared
 from tests.support.vault_api import Tenant
 from vault.networks import holdings
 from vault.secrets.confirm import agrees
@@ -91,8 +92,11 @@ async def test_a_human_is_asked_until_the_request_says_it(
     for confirm in wrong:
         answer = await go(tenant, way, vault_id, confirm)
         assert answer.status_code == 409, (confirm, answer.text)
-        told = answer.json()
+        told = assert_declared(answer)
         assert (told["type"], told["addresses"], told["address_count"]) == ("confirmation_required", [address], 1)
+        # what it has instead of the word is said where there is one
+        said = f"You confirmed {confirm!a}; expected {'1' if by_number else address}."
+        assert (said in told["detail"]) == ("You confirmed" in told["detail"]) == (confirm is not None)
         assert f"confirm={'1' if by_number else address}" in told["detail"]
         assert "Tokens were not looked for" in told["detail"]
         assert node.url not in answer.text

@@ -8,6 +8,7 @@ import pytest
 from eth_account import Account
 
 from tests.support.factories import Robot
+from tests.support.published import assert_declared
 from tests.support.vault_api import Tenant
 from vault.errors import Problem
 from vault.secrets.signing_key import find_signing_key
@@ -97,7 +98,7 @@ async def test_the_word_names_the_address(
     seen, other = Account.create(), Account.create()
     await bring(tenant, agent, vault_id, seen)
     asked = await bind(tenant, agent, vault_id)
-    told = asked.json()
+    told = assert_declared(asked)
     assert (asked.status_code, told["type"]) == (409, "confirmation_required")
     assert (told["addresses"], told["address_count"]) == ([seen.address], 1)
     assert f"?confirm={seen.address}" in told["detail"]
@@ -106,6 +107,7 @@ async def test_the_word_names_the_address(
     for word in (form(seen.address), "1", "", "yes", other.address.swapcase()):
         refused = await bind(tenant, agent, vault_id, word)
         assert (refused.status_code, refused.json()["addresses"]) == (409, [other.address]), word
+        assert f"You confirmed {word!a}; expected {other.address}." in assert_declared(refused)["detail"]
 
     assert await signs_with(tenant, agent) == 403
     assert all("address" not in each for each in await shown(tenant, vault_id))

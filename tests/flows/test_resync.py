@@ -12,27 +12,12 @@ from tests.flows.foreign import send_elsewhere
 from tests.flows.test_believable_counts import ABSURD, gone, says
 from tests.flows.test_lying_nodes import assert_ledger
 from tests.support.faulty_rpc import Drop
-from tests.support.instance import Running, start_instance
+from tests.support.instance import Running
 from tests.support.odd_node import COUNT, LATEST, SEND, OddNode, when_block
 from tests.support.people import bearer, join, sign_up
 from tests.support.world import ETHER, Agent, Wallet, World, address, until
 
-
-@pytest.fixture(scope="module")
-async def nodes() -> AsyncIterator[list[OddNode]]:
-    async with OddNode() as first, OddNode() as second:
-        yield [first, second]
-
-
-@pytest.fixture(scope="module")
-async def running(nodes: list[OddNode], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    running = await start_instance(
-        tmp_path_factory.mktemp("resync"), {"TALON_RPC_31337": ",".join(node.url for node in nodes)}
-    )
-    for node in nodes:
-        node.upstream = running.rpc_url
-    yield running
-    await running.stop()
+NODES = 2
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +27,12 @@ async def database(running: Running) -> AsyncIterator[psycopg.AsyncConnection]:
 
 
 @pytest.fixture(scope="module")
-async def human(running: Running) -> AsyncIterator[World]:
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-    yield world
-    await world.close()
-
-
-@pytest.fixture(scope="module")
 async def stranger(running: Running, human: World, database: psycopg.AsyncConnection) -> AsyncIterator[World]:
     """The owner of another organisation."""
     person = await sign_up(human, database)
     world = await World.enter(running.base_url, running.rpc_url, person.email, person.password)
     yield world
     await world.close()
-
-
-@pytest.fixture(autouse=True)
-def sound(nodes: list[OddNode]) -> None:
-    for node in nodes:
-        node.be_sound()
 
 
 async def submit_at(nodes: list[OddNode], agent: Agent, wallet: Wallet, nonce: int, value: str = "1") -> Any:

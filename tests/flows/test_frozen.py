@@ -273,7 +273,7 @@ async def waits_at(looking: psycopg.AsyncConnection, table: str, count: int) -> 
 
 
 async def test_a_password_is_enough_past_agents_and_other_freezes_that_wait_at_locks(
-    human: World, running: Running, node: OddNode
+    human: World, running: Running
 ) -> None:
     submitting = [(await human.agent(), await human.wallet()) for _ in range(20)]
     async with (

@@ -16,18 +16,26 @@ async def gone(client: ChainClient, chain: Chain, number: int | None, was: bytes
     that number may only lag; the local chain, which has one node, has lost it. RpcError when no endpoint answers.
     """
     assert number is not None
-    answers = await asyncio.gather(*(_hash_at(each, number) for each in client.each()), return_exceptions=True)
+    asked = [asyncio.create_task(_hash_at(each, number)) for each in client.each()]
     there: list[bytes | None] = []
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            if not isinstance(answer, RpcError):
-                raise answer
-        else:
-            there.append(answer)
-    if not there:
-        raise next(each for each in answers if isinstance(each, RpcError))
-    if was in there:
-        return False
+    trouble: RpcError | None = None
+    try:
+        for answer in asyncio.as_completed(asked):
+            try:
+                found = await answer
+            except RpcError as error:
+                trouble = error
+                continue
+            if found == was:
+                # this is asked for each transaction, and an endpoint that hangs would cost its time-out each time
+                return False
+            there.append(found)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    if trouble is not None and not there:
+        raise trouble
     return any(each is not None for each in there) or chain.chain_id == ANVIL.chain_id
 
 

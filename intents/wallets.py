@@ -194,7 +194,7 @@ def _comes_by(chain_id: int, address: bytes, nonce: int, mined: int, tracker: Tr
         f"This wallet comes by nonce {nonce}, which was signed before it was resynchronised; a filler takes it first."
         " Nothing was signed, try again in a moment."
     )
-    if nonce > tracker.next_nonce + nonces.SLACK:
+    if nonce > tracker.next_nonce + nonces.SLACK and mined > tracker.next_nonce + nonces.SLACK:
         # no filler comes by one endpoint's word alone: that would open again what a human freed
         why += (
             f" If it stays so, only one endpoint says that {mined} are mined. If that is right, an owner or admin of"

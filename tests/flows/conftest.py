@@ -11,8 +11,8 @@ from tests.support.instance import Running, start_instance
 from tests.support.odd_node import OddNode
 from tests.support.world import World
 
-# a row that fails shows what it compared, as a test does
-pytest.register_assert_rewrite("tests.flows.clients")
+# what these compare is shown when it fails, as in a test
+pytest.register_assert_rewrite("tests.flows.clients", "tests.flows.resynchronise")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from vault.security.blocked import refusal
 
 # The key of an ASGI scope under which our own pages say who is signed in. Nothing that a client sends gets there.
 SIGNED_IN = "talon.signed_in"
+# And of what is to be called with the principal once the request's credential counts; it may raise Problem 429.
+ON_PROOF = "talon.on_proof"
 
 
 class Authenticator:
@@ -99,6 +101,7 @@ class Authenticator:
             session=web_sessions.digest(cookie),
         )
         self.recent.proved(cookie, found.principal, address)
+        _tell(request, found)
         return found
 
 
@@ -119,7 +122,15 @@ async def authenticate(request: Request) -> Caller:
         return signed_in
     authenticator = authenticator_of(request)
     address = authenticator.address(request)
-    return replace(await authenticator.caller(_bearer(request), address), ip_address=address)
+    found = await authenticator.caller(_bearer(request), address)
+    _tell(request, found)
+    return replace(found, ip_address=address)
+
+
+def _tell(request: Request, found: Caller) -> None:
+    on_proof = request.scope.get(ON_PROOF)
+    if on_proof is not None:
+        on_proof(found.principal)
 
 
 def _bearer(request: Request) -> str:

@@ -6,7 +6,7 @@ from typing import cast
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vault.auth.authenticate import Authenticator, authenticator_of
+from vault.auth.authenticate import ON_PROOF, Authenticator, authenticator_of
 from vault.auth.client_address import group_of
 from vault.context import Context
 from vault.errors import Problem
@@ -23,7 +23,7 @@ AT_ONCE = 256
 
 class RateLimit:
     """Counts every request of a client, or of a principal that we know, against the limits of its route, and how many
-    of a principal are being served."""
+    of a principal are being served; until its credential has counted, how many present this one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,49 +34,67 @@ class RateLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        seat = _Seat(self._served)
         try:
-            principal = await _count(Request(scope))
-            self._enter(principal)
+            name = await _count(Request(scope))
+            if name is not None:
+                seat.take(name)
+                scope[ON_PROOF] = seat.take
         except Problem as problem:
             await render(problem)(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
         finally:
-            self._leave(principal)
+            seat.leave()
 
-    def _enter(self, principal: str | None) -> None:
-        if principal is None:
+
+class _Seat:
+    """Under which name one request is counted while it is served."""
+
+    def __init__(self, served: Counter[str]) -> None:
+        self._served = served
+        self._name: str | None = None
+
+    def take(self, name: str) -> None:
+        """Count it under this name, no longer under the one before; Problem 429 when there are too many already."""
+        if name == self._name:
             return
-        if self._served[principal] >= AT_ONCE:
+        if self._served[name] >= AT_ONCE:
             counts.denied("rate_limit", "at_once")
             raise Problem(
                 429,
                 f"{AT_ONCE} requests of yours are being served; wait for an answer, or try again in 1 second",
                 headers={"Retry-After": "1"},
             )
-        self._served[principal] += 1
+        self.leave()
+        self._served[name] += 1
+        self._name = name
 
-    def _leave(self, principal: str | None) -> None:
-        if principal is not None:
-            self._served[principal] -= 1
-            if not self._served[principal]:
-                del self._served[principal]
+    def leave(self) -> None:
+        """Count it no longer."""
+        if self._name is None:
+            return
+        self._served[self._name] -= 1
+        if not self._served[self._name]:
+            del self._served[self._name]
+        self._name = None
 
 
 async def _count(request: Request) -> str | None:
-    """The principal that it counted against; None for nobody's."""
+    """The principal that it counted against, else a name for the credential; None where there is neither."""
     names = limits_of(request.method, request.url.path)
     if not names:
         return None
     context = cast(Context, request.app.state.context)
     authenticator = authenticator_of(request)
     client = group_of(authenticator.address(request))
-    principal = await _count_widely(request, context, names[0], client, _whom_of(request, context, authenticator))
+    whom = _whom_of(request, context, authenticator)
+    principal = await _count_widely(request, context, names[0], client, whom)
     for name in names[1:]:
         # each route by itself: a flood of one kind of log-in leaves the others alone
         await hit(context, name, client, request.url.path)
-    return principal
+    return principal or whom.presented(request)
 
 
 async def _count_widely(request: Request, context: Context, name: str, client: str, whom: Whom) -> str | None:

@@ -15,6 +15,7 @@ from vault.auth import places
 from vault.auth.authenticate import SIGNED_IN, Authenticator
 from vault.auth.caller import Caller
 from vault.auth.cookie_names import cookie_name
+from vault.auth.keys import digest_of
 from vault.context import Context
 from vault.errors import Problem
 
@@ -37,8 +38,13 @@ class Whom:
         signed_in = request.scope.get(SIGNED_IN)
         if isinstance(signed_in, Caller):
             return signed_in.principal
-        credential = _bearer(request) or request.cookies.get(self._session)
+        credential = self._credential(request)
         return self._authenticator.recent.principal(credential) if credential else None
+
+    def presented(self, request: Request) -> str | None:
+        """A name for the credential that this request presents, genuine or not; never the credential itself."""
+        credential = self._credential(request)
+        return f"credential:{digest_of(credential).hex()}" if credential else None
 
     async def verified(self, request: Request) -> str | None:
         """The principal, or the known device, that this request comes from; None when it is nobody's, or too many
@@ -57,12 +63,15 @@ class Whom:
                 person = await self._authenticator.visitor(request, session) if session else None
                 if person is not None:
                     return person.principal
-                return f"device:{device}" if device and await self._is_known(device) else None
+                return f"device:{digest_of(device).hex()}" if device and await self._is_known(device) else None
         except (Problem, SQLAlchemyError, SignerError):
             # it counts against its address, then
             return None
         finally:
             self._waiting -= 1
+
+    def _credential(self, request: Request) -> str | None:
+        return _bearer(request) or request.cookies.get(self._session)
 
     async def _is_known(self, device: str) -> bool:
         async with self._database.logins.statements() as connection:

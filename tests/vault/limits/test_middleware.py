@@ -2,18 +2,20 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
+from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from talon.dashboard.sign_in import router as sign_in
+from talon.dashboard.visit import Visit, visit
 from tests.support.factories import make_agent
 from tests.support.vault_app import client, make_app
 from tests.vault.auth.people import an_email, log_in, make_person
-from vault.auth import places
+from vault.auth import places, web_sessions
 from vault.auth.dependencies import AnyCaller
 from vault.auth.routers import ROUTERS as AUTH
 from vault.context import Context
@@ -147,32 +149,94 @@ async def test_only_a_trusted_proxy_says_who_asks(limited: FastAPI) -> None:
     assert await post("10.0.0.7", "10.0.0.7") == 401
 
 
-async def test_of_one_principal_so_many_are_served_at_once(
-    context: Context, database: Database, monkeypatch: pytest.MonkeyPatch
+class Slow:
+    """An application with a route and a page that answer once they may, to three of a principal at once."""
+
+    def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(middleware, "AT_ONCE", 3)
+        router = APIRouter()
+        self.inside, self.go_on = asyncio.Semaphore(0), asyncio.Event()
+
+        @router.post("/v1/slow", status_code=204)
+        async def slow(caller: AnyCaller) -> None:
+            await self._wait()
+
+        @router.get("/slow", status_code=204)
+        async def slow_page(visitor: Annotated[Visit, Depends(visit)]) -> None:
+            assert visitor.person is not None
+            await self._wait()
+
+        self.app = make_app(context, (*AUTH, router))
+        self.app.add_middleware(RateLimit)
+
+    async def _wait(self) -> None:
+        self.inside.release()
+        await self.go_on.wait()
+
+    async def answers(self, *asked: Awaitable[httpx.Response]) -> list[int]:
+        """The statuses of these requests, all made before three of them are answered."""
+        tasks = [asyncio.ensure_future(each) for each in asked]
+        for _ in range(3):
+            await asyncio.wait_for(self.inside.acquire(), 60)
+        waiting = set(tasks)
+        while len(waiting) > 3:
+            done, waiting = await asyncio.wait(waiting, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+            assert done, "more than three were let in"
+        self.go_on.set()
+        return sorted([(await each).status_code for each in tasks])
+
+
+@pytest.fixture
+def slow(context: Context, monkeypatch: pytest.MonkeyPatch) -> Slow:
+    return Slow(context, monkeypatch)
+
+
+async def test_of_a_credential_never_seen_before_so_many_are_served_at_once(slow: Slow, database: Database) -> None:
+    agent = await make_agent(database, (await make_person(database)).org_id)
+    async with client(slow.app, agent.key, peer="203.0.113.91") as http:
+        assert await slow.answers(*(http.post("/v1/slow") for _ in range(8))) == [204] * 3 + [429] * 5
+        # whoever was counted has left
+        assert (await http.post("/v1/slow")).status_code == 204
+
+
+async def test_of_several_credentials_of_one_principal_so_many_are_served_at_once(
+    slow: Slow, database: Database
 ) -> None:
+    agent = await make_agent(database, (await make_person(database)).org_id)
+    async with client(slow.app, agent.key, peer="203.0.113.92") as http:
+        tokens = [
+            (await http.post("/v1/auth/agent-token", json={"api_key": agent.key})).json()["access_token"]
+            for _ in range(3)
+        ]
+        credentials = [{"Authorization": f"Bearer {each}"} for each in (agent.key, *tokens)]
+        asked = (http.post("/v1/slow", headers=each) for each in credentials for _ in range(2))
+        assert await slow.answers(*asked) == [204] * 3 + [429] * 5
+
+
+async def test_made_up_credentials_beside_a_session_are_no_way_around(slow: Slow, database: Database) -> None:
+    person = await make_person(database)
+    async with database.begin() as connection:
+        session = await web_sessions.start(connection, person.caller, 1)
+    async with client(slow.app, peer="203.0.113.93") as http:
+        http.headers["cookie"] = f"__Host-talon_session={session}"
+        asked = (http.get("/slow", headers={"Authorization": f"Bearer made up {number}"}) for number in range(8))
+        assert await slow.answers(*asked) == [204] * 3 + [429] * 5
+
+
+async def test_of_one_principal_so_many_are_served_at_once(slow: Slow, database: Database) -> None:
     """Requests that wait hold connections, and the address has no more of them than all at it need."""
-    monkeypatch.setattr(middleware, "AT_ONCE", 3)
-    router, inside, go_on = APIRouter(), asyncio.Semaphore(0), asyncio.Event()
-
-    @router.post("/v1/slow", status_code=204)
-    async def slow(caller: AnyCaller) -> None:
-        inside.release()
-        await go_on.wait()
-
-    app = make_app(context, (*AUTH, router))
-    app.add_middleware(RateLimit)
     person = await make_person(database)
     agent = await make_agent(database, person.org_id)
-    async with client(app, agent.key, peer="203.0.113.90") as robot, client(app, person.key) as human:
+    async with client(slow.app, agent.key, peer="203.0.113.90") as robot, client(slow.app, person.key) as human:
         # who it is has to be seen once
         assert (await robot.get("/v1/auth/me")).status_code == 403
         held = [asyncio.create_task(robot.post("/v1/slow")) for _ in range(3)]
         for _ in held:
-            await asyncio.wait_for(inside.acquire(), 60)
+            await asyncio.wait_for(slow.inside.acquire(), 60)
         refused = await robot.post("/v1/slow")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert refused.json().keys() == {"type", "title", "status", "detail"}
         assert (await human.get("/v1/auth/me")).status_code == 200
-        go_on.set()
+        slow.go_on.set()
         assert [(await each).status_code for each in held] == [204] * 3
         assert (await robot.post("/v1/slow")).status_code == 204

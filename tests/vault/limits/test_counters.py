@@ -125,6 +125,7 @@ async def test_a_redis_that_hangs_and_dies_is_neither_an_outage_nor_an_open_door
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.5)
+    monkeypatch.setattr(module, "PATIENCE_S", patient(module.PATIENCE_S))
     with running_redis() as server, capture_logs() as lines:
         limits, who = counters(database, server.url, auth="5/hour"), fresh()
         assert await allowed(limits, "auth", 8, who) == 5
@@ -154,6 +155,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 async def test_a_database_that_is_gone_neither(own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.5)
+    monkeypatch.setattr(module, "PATIENCE_S", patient(module.PATIENCE_S))
     async with open_database(own_postgres.create("limits"), metadata) as database:
         limits, who = counters(database, None, auth="5/hour"), fresh()
         assert await allowed(limits, "auth", 4, who) == 4

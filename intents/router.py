@@ -126,7 +126,7 @@ async def submit_transaction(
 async def sign_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:
-    """Sign a transaction without sending it."""
+    """Sign a transaction without sending it; the next signature takes its nonce unless this was sent."""
     async with context.database.statements() as connection:
         draft = await draft_of(connection, body)
     return await sign_only(context, engine, caller, draft)

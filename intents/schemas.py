@@ -47,7 +47,8 @@ ChainName = Annotated[
 class TransactionRequest(ExactModel):
     """What an agent may say about a transaction, the same for submit, sign and simulate.
 
-    `value` is decimal ether, fees are wei, both as text. An unknown field is refused: ignoring one could sign
+    `value` is decimal ether, fees are wei, both as text. `gas_price` alone makes it a legacy transaction; where
+    `max_fee_per_gas` is given too, that counts. An unknown field is refused: ignoring one could sign
     something else than was meant.
     """
 

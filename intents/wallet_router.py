@@ -54,6 +54,10 @@ async def resync_wallet(
     engine: EngineDep,
     body: ResyncRequest | None = None,
 ) -> ResyncReply:
-    """Go back to the chain's count; what was signed above is given up, its spend freed only if the body says so."""
+    """Go back to the first nonce that neither the chain nor an unbroken row of open transactions has used.
+
+    What was signed above is given up, its spend freed only if the body says so. What waits in that row stays: give
+    it up by itself.
+    """
     account = parse_address(address)
     return ResyncReply(**await resync(context, engine, caller, chain, account, body or ResyncRequest()))

@@ -23,8 +23,8 @@ _PLAIN: Final[Mapping[str, str]] = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
-    "uuid_type": "must be a UUID",
-    "uuid_parsing": "must be a UUID",
+    "uuid_type": "must be a UUID, the `id` in an answer",
+    "uuid_parsing": "must be a UUID, the `id` in an answer",
 }
 _BOUNDED: Final[Mapping[str, str]] = {
     "string_too_long": "must have at most {max_length} characters",
@@ -54,6 +54,9 @@ def wording(fault: Mapping[str, Any]) -> str:
         return str(fault["msg"]).removeprefix("Value error, ")
     if kind in ("string_too_short", "too_short") and fault["ctx"]["min_length"] == 1:
         return "must not be empty"
+    if kind == "literal_error" and fault["ctx"]["expected"] in ("True", "False"):
+        # as JSON spells it
+        return f"must be {fault['ctx']['expected'].lower()}"
     if kind in _BOUNDED:
         return _BOUNDED[kind].format(**fault["ctx"])
     return _PLAIN.get(kind, "is not what is asked for here")

@@ -26,6 +26,7 @@ class Body(BaseModel):
     some: Annotated[list[int], Field(min_length=1, max_length=2)] = Field(default_factory=lambda: [1])
     inner: list[Inner] = Field(default_factory=list)
     id: UUID | None = None
+    never: Literal[False] = False
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ class Body(BaseModel):
         ({"open_range": "x"}, "open_range", "must be a number"),
         ({"flag": 1}, "flag", "must be true or false"),
         ({"one_of": "c"}, "one_of", "must be 'a' or 'b'"),
+        ({"never": True}, "never", "must be false"),
         ({"some": "x"}, "some", "must be a list"),
         ({"some": []}, "some", "must not be empty"),
         ({"some": [1, 2, 3]}, "some", "must have at most 2 entries"),

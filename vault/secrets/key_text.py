@@ -76,7 +76,9 @@ def read_key(value: str) -> KeyText | None:
 
 def _checked(digits: str) -> bytes:
     if len(digits) != 64 or not 0 < int(digits, 16) < SECP256K1_ORDER:
-        raise NotOneKey("looks like a private key, but is none: 64 hex digits (0x optional), 1 to n-1")
+        raise NotOneKey(
+            "is no private key: 64 hex digits are expected (0x optional), above 0 and below the order of secp256k1"
+        )
     return bytes.fromhex(digits)
 
 

@@ -124,7 +124,10 @@ def choose(caller: Caller, path: str, candidates: Sequence[_Candidate]) -> Signi
             f"This agent's {path} stands for a key in another vault than {filled[0].vault.id}, and that key is not"
             f" there for it now. An owner or admin may bind it anew: PUT /v1/agents/{caller.id}/signing-keys."
         )
-    raise not_found(f"No signing key at {path}, or it was deleted; a human can store, generate or restore one there")
+    raise not_found(
+        f"No signing key at {path}, or it was deleted or disabled;"
+        " a human can store, generate, restore or enable one there"
+    )
 
 
 def _usable(candidate: _Candidate, path: str) -> SigningKey:

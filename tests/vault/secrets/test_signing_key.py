@@ -25,10 +25,14 @@ async def find(tenant: Tenant, agent: Robot, path: str = PATH) -> SigningKey:
         return await find_signing_key(connection, agent.caller, path)
 
 
-async def refused(tenant: Tenant, agent: Robot, path: str = PATH) -> int:
+async def refusal(tenant: Tenant, agent: Robot, path: str = PATH) -> Problem:
     with pytest.raises(Problem) as caught:
         await find(tenant, agent, path)
-    return caught.value.status
+    return caught.value
+
+
+async def refused(tenant: Tenant, agent: Robot, path: str = PATH) -> int:
+    return (await refusal(tenant, agent, path)).status
 
 
 async def test_found_with_a_read_policy_although_never_readable(tenant: Tenant) -> None:
@@ -94,7 +98,9 @@ async def test_deleted_disabled_and_expired_keys_sign_nothing(tenant: Tenant) ->
     await tenant.rows(
         "UPDATE secret_versions SET disabled_at = now() WHERE secret_id = :id RETURNING 1", id=disabled["id"]
     )
-    assert await refused(tenant, agent, "disabled") == 404
+    said = await refusal(tenant, agent, "disabled")
+    assert said.status == 404
+    assert "disabled" in str(said.detail).removeprefix("No signing key at disabled")
 
     expired = await place_key(tenant, vault_id, "expired")
     await tenant.rows(

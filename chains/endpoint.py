@@ -111,6 +111,9 @@ class Endpoint:
     def expect(self, genesis_hash: bytes | None) -> None:
         """Take no other chain than the one that began with this block; None while it is not known."""
         if genesis_hash != self._genesis_hash:
+            if None not in (genesis_hash, self._genesis_hash):
+                # final blocks of another chain
+                self.finality.named = 0
             self._genesis_hash = genesis_hash
             self._verified_until = 0.0
 

@@ -40,7 +40,8 @@ _ENDPOINT = re.compile(
     re.IGNORECASE,
 )
 # EIP-1474's codes, and what nodes make of them
-_METHOD_CODES: Final = frozenset({-32601, -32602, -32004})
+_NO_METHOD: Final = -32601
+_METHOD_CODES: Final = frozenset({_NO_METHOD, -32602, -32004})
 _METHOD = re.compile(
     r"(method|simulate).{0,60}(not found|not exist|not supported|not available|not implemented|not allowed|unknown"
     r"|disabled|not whitelisted|unavailable)"
@@ -50,10 +51,23 @@ _METHOD = re.compile(
 _BATCH = re.compile(r"batch|array|too many (calls|requests in)|list of (calls|requests)", re.IGNORECASE)
 # a list instead of an object is no request, or cannot be parsed, to a node that takes no batches
 _BATCH_CODES: Final = frozenset({-32600, -32601, -32602, -32603, -32700})
-# "finalized block not found", "Unknown block" (-39001): a node that knows the tag may say so too, before its first
 _NO_FINAL = re.compile(
     r"finali[sz]ed.{0,30}(not found|not supported|not available|unknown)|unknown block"
     r"|block.{0,20}(tag|param|identifier)|\btag\b",
+    re.IGNORECASE,
+)
+# "finalized block not found", "Unknown block": a node that knows the tag says so too, before its first final block
+_NONE_YET_CODE: Final = -39001
+_NONE_YET = re.compile(
+    r"\b(finali[sz]ed|block|header)\b.{0,40}(not found|not available|unavailable|not exist|n't exist)"
+    r"|\b(no|unknown|missing) (finali[sz]ed )?(block|header)\b(?!.{0,20}(tag|param|identifier))|\bsync"
+    r"|(?<!supported )(?<!implemented )\byet\b(?! (supported|implemented))",
+    re.IGNORECASE,
+)
+_NO_TAG = re.compile(
+    r"(unsupported|invalid|unknown|unrecogni[sz]ed).{0,40}(tag|param|identifier|finali[sz]ed)"
+    r"|(tag|param|identifier|finali[sz]ed).{0,40}(unsupported|not supported|invalid|unknown|unrecogni[sz]ed"
+    r"|not recogni[sz]ed|not allowed)",
     re.IGNORECASE,
 )
 _BLOCK_TAG = re.compile(r"pending|block.{0,20}(tag|number|param|identifier)|\btag\b", re.IGNORECASE)
@@ -95,7 +109,20 @@ def dislikes_pending(refused: RpcRefused) -> bool:
 
 
 def lacks_final_tag(refused: RpcRefused) -> bool:
-    """Does the node refuse because it knows no block called `finalized`, and not because of a limit or a fault?"""
+    """Does the node say that it does not offer the `finalized` tag, or the method? One that only starts does not.
+
+    Words that a node has for both are taken for the second: nothing is final then, until it names a block.
+    """
+    if not names_no_final_block(refused) or refused.code == _NONE_YET_CODE:
+        return False
+    # by JSON-RPC that code has no other meaning
+    if refused.code != _NO_METHOD and _NONE_YET.search(refused.message) is not None:
+        return False
+    return lacks_method(refused) or _NO_TAG.search(refused.message) is not None
+
+
+def names_no_final_block(refused: RpcRefused) -> bool:
+    """Does the node refuse for want of a block called `finalized`, now or for good, not for a limit or a fault?"""
     if about(refused) in (About.CALL, About.ENDPOINT):
         return False
     return lacks_method(refused) or _NO_FINAL.search(refused.message) is not None

@@ -53,6 +53,9 @@ class ChainClient:
             Endpoint(chain_id, url, timeout_s, f"endpoint {number}")
             for number, url in enumerate(dict.fromkeys(urls), 1)
         )
+        beside = tuple(endpoint.finality for endpoint in self._endpoints)
+        for finality in beside:
+            finality.beside = beside
         self._probes: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._ids = count(1)

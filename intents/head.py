@@ -22,7 +22,8 @@ class Head:
 async def head(client: ChainClient, chain: Chain, address: bytes) -> Head:
     """Ask the node; one that does not know the `finalized` tag has the chain's number of confirmations instead.
 
-    Who answers decides whether it knows: after a fail-over the next endpoint is not held to what the first one named.
+    Who answers decides whether it knows: after a fail-over the next endpoint is not held to what the first one named,
+    unless it may only be starting (`chains/finality.py`).
     """
     (mined, _), (latest, _), (finalized, finality) = await client.batch_by(
         [

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from chains.chain import Chain
 from chains.errors import RpcError, RpcRefused, RpcUnavailable
+from chains.finality import Finality
 from chains.nonce_user import Listing, NoList, NoState, NotUsedYet, block_that_used, listing, named_in
 from chains.rpc import ChainClient
 
@@ -54,8 +55,16 @@ class Unproven:
 @dataclass(frozen=True)
 class _Witness:
     client: ChainClient
-    final_block: int
+    latest: Any
+    finalized: Any
+    finality: Finality
+    confirmations: int
     knows_ours: bool
+
+    @property
+    def final_block(self) -> int:
+        """Judged when all were heard: what one names as final says that the chain has finality."""
+        return self.finality.final_block(self.latest, self.finalized, self.confirmations)
 
 
 async def prove(client: ChainClient, chain: Chain, claim: Claim, seen: Where | None = None) -> Settled | Unproven:
@@ -99,7 +108,8 @@ async def _witness(client: ChainClient, chain: Chain, claim: Claim) -> _Witness:
     except TimeoutError:
         raise RpcUnavailable("an endpoint out of use did not answer") from None
     knows_ours = any(each is not None and not isinstance(each, RpcRefused) for each, _ in receipts)
-    return _Witness(client, finality.final_block(latest, finalized, chain.confirmations), knows_ours)
+    finality.hear(latest, finalized)
+    return _Witness(client, latest, finalized, finality, chain.confirmations, knows_ours)
 
 
 async def _block(witnesses: Sequence[_Witness], claim: Claim) -> int | Unproven:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from chains.endpoint import mask_url
+from chains.endpoint import Endpoint, mask_url
 from chains.errors import RpcUnavailable, WrongChain
 from tests.chains.conftest import Connect
 from tests.chains.test_quantities import NO_QUANTITIES
@@ -25,6 +25,14 @@ CALLERS = 8
 )
 def test_only_scheme_host_and_port_are_shown(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+def test_final_blocks_are_forgotten_with_the_chain_that_they_were_of() -> None:
+    endpoint = Endpoint(31337, "http://127.0.0.1:1", 1.0)
+    endpoint.finality.named = 80
+    for genesis_hash, named in ((b"a" * 32, 80), (None, 80), (b"a" * 32, 80), (b"b" * 32, 0)):
+        endpoint.expect(genesis_hash)
+        assert endpoint.finality.named == named
 
 
 async def test_callers_of_a_hanging_endpoint_wait_for_one_timeout_between_them(

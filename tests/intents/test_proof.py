@@ -118,9 +118,10 @@ SECOND: dict[str, tuple[dict[str, Fault], str | None]] = {
         "2 endpoints",
     ),
     "names no final block": ({BLOCK: when_block("finalized", Answer(None))}, "2 endpoints"),
-    "never knew of final blocks": (
+    "never knew of final blocks": ({BLOCK: when_block("finalized", Refuse(-32000, "invalid block tag"))}, None),
+    "has no final block yet": (
         {BLOCK: when_block("finalized", Refuse(-32000, "finalized block not found"))},
-        None,
+        "2 endpoints",
     ),
     "counts nothing as used": ({COUNT: Answer("0x0")}, "contradict"),
     "lists our transaction": ({BLOCK: blocks(with_ours)}, "the transaction itself"),
@@ -184,6 +185,15 @@ async def test_an_endpoint_that_named_a_final_block_is_held_to_it(
             first.faults[BLOCK] = second.faults[BLOCK]
             assert (await head(client, CHAIN, claim.address)).final_block == -1
             first.faults.clear()
+
+
+async def test_where_no_endpoint_ever_named_a_final_block_confirmations_prove(
+    used: tuple[Claim, int], first: FaultyRpc, second: FaultyRpc
+) -> None:
+    claim, block = used
+    for node in (first, second):
+        node.faults[BLOCK] = when_block("finalized", Refuse(-32000, "finalized block not found"))
+    assert await verdict(claim, first, second) == Settled(block, None)
 
 
 async def test_without_the_state_of_that_block_nothing_is_proven(

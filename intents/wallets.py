@@ -204,6 +204,14 @@ def _comes_by(chain_id: int, address: bytes, nonce: int, mined: int, tracker: Tr
     return unavailable(why)
 
 
+async def _leaps(connection: AsyncConnection, chain_id: int, address: bytes, was_tracked: int, free: int) -> bool:
+    """Does `free` lie further from the tracker by which it was believed than ours since and the slack explain?
+
+    The locked tracker is no measure: others that were believed in the same moment may have led it up, each a bit.
+    """
+    return free > was_tracked + await occupied(connection, chain_id, address, was_tracked, free) + nonces.SLACK
+
+
 async def choose_nonce(
     connection: AsyncConnection,
     chain_id: int,
@@ -226,7 +234,7 @@ async def choose_nonce(
     if tracker.next_nonce < was_tracked:
         raise conflict("This wallet was resynchronised just now; nothing was signed, try again.")
     free = nonces.next_nonce(tracker.next_nonce, pending)
-    if free > tracker.next_nonce + nonces.SLACK:
+    if free > tracker.next_nonce and await _leaps(connection, chain_id, address, was_tracked, free):
         # many requests at once may each have been told another count, and each believed it
         named = {"chain_id": chain_id, "address": address, "nonce": free, "slack": nonces.SLACK}
         elsewhere = await connection.execute(_SIGNED_ELSEWHERE, named | {"since": believed_at})

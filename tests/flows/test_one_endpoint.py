@@ -149,6 +149,34 @@ async def test_lies_told_to_many_at_once_lead_them_no_further_than_one(
     assert len(await nonces(database, agent)) == 1
 
 
+@pytest.mark.parametrize("first", [16, ABSURD])
+@pytest.mark.parametrize("path", ["submit", "sign"])
+async def test_lies_in_steps_of_the_slack_to_many_at_once_lead_no_further(
+    human: World, node: OddNode, database: psycopg.AsyncConnection, path: str, first: int
+) -> None:
+    """All believed before any was signed, and each only the slack above the tracker that the one before left."""
+    wallet, agent = await human.wallet(), await human.agent()
+    node.faults[SEND] = Drop(forward=False)
+    waiting = []
+    for step in range(5):
+        says(node, count=first + 16 * step)
+        hold = node.faults[SIMULATE] = Hold()
+        asked = node.count(SIMULATE)
+        waiting.append((hold, asyncio.create_task(getattr(agent, path)(wallet, address(), "0.1"))))
+
+        async def simulating(asked: int = asked) -> bool:
+            return node.count(SIMULATE) > asked
+
+        await until(simulating, what="the simulation", every_s=0.02)
+    answers = []
+    for hold, task in waiting:
+        hold.released.set()
+        answers.append(await task)
+    assert [each.is_success for each in answers] == [True, True, False, False, False], [each.text for each in answers]
+    assert {each.status_code for each in answers[2:]} == {409}
+    assert await nonces(database, agent) == [first, first + 16]
+
+
 async def test_signatures_that_were_handed_out_do_not_stop_a_used_key(human: World, node: OddNode) -> None:
     """Signed twice where the chain stands, sent or not; used elsewhere, a human's word is asked once."""
     wallet, agent = await human.wallet(), await human.agent()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from chains.errors import NonceInFlight, NonceSkips, NonceUsed
@@ -29,13 +30,15 @@ class Known:
 
     `in_flight` are those of transactions that wait for a block, `taken` all that transactions of ours have; where the
     latter were not read, those in flight have to do. `settled` is what the chain must have counted at least: one more
-    than the highest nonce of ours that was seen in a block or used up.
+    than the highest nonce of ours that was seen in a block or used up. `newest_at` is when the newest of ours that is
+    not settled was signed, by the database's clock.
     """
 
     tracked: int
     in_flight: Sequence[int] = ()
     taken: Sequence[int] | None = None
     settled: int = 0
+    newest_at: datetime | None = None
 
     def ours_from(self, nonce: int) -> int:
         """How many of ours have this nonce or a higher one (at least)."""

@@ -5,7 +5,6 @@ back together, so nonces are gapless by construction, and a signature that was n
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -30,17 +29,22 @@ from vault.signing_keys.service import bind_first
 Kind = Literal["submit", "sign_only"]
 
 _COLUMNS = [column.name for column in models.Transaction.__table__.columns]
+# The database's clock, read behind the wallet's lock: a wallet's rows come one after the other by it, whichever host
+# writes them and whatever that one's own clock says (`wallets.choose_nonce`, `wallets.speaks_against`)
+_AT = ("created_at", "signed_at")
+_VALUES = ["statement_timestamp()" if name in _AT else f":{name}" for name in _COLUMNS]
 # Transaction, bytes and nonce in one statement: the lock is held while it runs.
 # `tried_at` keeps the worker's hands off for some seconds: the API sends these bytes itself right away.
 _WRITE = text(f"""
     WITH intent AS (
-        INSERT INTO transactions ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+        INSERT INTO transactions ({", ".join(_COLUMNS)}) VALUES ({", ".join(_VALUES)}) RETURNING created_at, signed_at
     ), bytes AS (
         INSERT INTO attempts (id, transaction_id, kind, raw, tx_hash, digest, tried_at)
         VALUES (:attempt_id, :id, :kind, :raw, :tx_hash, :digest, clock_timestamp())
     )
     UPDATE wallets SET next_nonce = GREATEST(next_nonce, :next_nonce)
-    WHERE chain_id = :chain_id AND address = :wallet_address
+    FROM intent WHERE chain_id = :chain_id AND address = :wallet_address
+    RETURNING intent.created_at, intent.signed_at
 """)  # noqa: S608 - the names are our own columns; every value is a bind parameter
 
 
@@ -107,7 +111,7 @@ async def _sign_and_write(
         requested=draft.nonce,
         tracker=tracker,
         was_tracked=prepared.tracked,
-        believed_at=prepared.at,
+        newest_at=prepared.newest_at,
         pending=prepared.quote.pending_nonce,
         mined=prepared.quote.mined_nonce,
     )
@@ -155,7 +159,6 @@ async def _write(
     transaction: Transaction,
     signed: SignedTransaction,
 ) -> Committed:
-    now = datetime.now(UTC)
     transaction_id, attempt_id = uuid4(), uuid4()
     row: dict[str, Any] = {column.name: None for column in models.Transaction.__table__.columns}
     row |= intent_columns(caller, prepared, transaction_id) | price_columns(transaction)
@@ -164,10 +167,8 @@ async def _write(
         "gas_limit": transaction.gas_limit,
         "status": (Status.SIGNED if kind == "submit" else Status.SIGN_ONLY).value,
         "tx_hash": signed.hash,
-        "created_at": now,
-        "signed_at": now,
     }
-    await connection.execute(
+    written = await connection.execute(
         _WRITE,
         {
             **row,
@@ -179,7 +180,7 @@ async def _write(
             "next_nonce": transaction.nonce + 1 if kind == "submit" else 0,
         },
     )
-    return Committed(transaction_id, attempt_id, row, signed.raw)
+    return Committed(transaction_id, attempt_id, row | dict(written.mappings().one()), signed.raw)
 
 
 def price_columns(transaction: Transaction) -> dict[str, object]:

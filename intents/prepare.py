@@ -5,7 +5,7 @@ No lock is held here and nothing is written (steps 3 to 5 of the way of a transa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from chains.build import build
 from chains.fees import DynamicFees, LegacyFees, choose_fees
@@ -40,9 +40,9 @@ class Prepared:
     key: SigningKey
     client: ChainClient
     quote: Quote
-    # the wallet's next nonce by which the quote's counts were believed, and when that was read
+    # the wallet's next nonce by which the quote's counts were believed, and the moment of its newest row then
     tracked: int
-    at: datetime
+    newest_at: datetime | None
     fees: LegacyFees | DynamicFees
     gas_limit: int
     simulation: SimulationResult | None
@@ -78,7 +78,6 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     Raises 403 with the rule that forbids it, 404 without a key, 503 when the chain cannot be reached. A revert
     is not raised: it is `simulation.status`.
     """
-    at = datetime.now(UTC)
     found = await read_background(context, caller, draft)
     key, limits = found.grounds.key, found.grounds.limits
     client = context.chains.for_chain(draft.chain)
@@ -103,7 +102,7 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
         client=client,
         quote=now,
         tracked=found.known.tracked,
-        at=at,
+        newest_at=found.known.newest_at,
         fees=fees,
         gas_limit=gas_limit,
         simulation=simulation,

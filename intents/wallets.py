@@ -21,6 +21,13 @@ _LOCK = text("""
     WHERE chain_id = :chain_id AND address = :address FOR UPDATE
 """)
 _READ = text("SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address")
+# rows are written behind the wallet's lock with the database's clock: what is younger than the newest came later
+_READ_NEWEST = text("""
+    SELECT COALESCE((SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address), 0) AS tracked,
+           (SELECT max(created_at) FROM transactions
+            WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
+           ) AS newest_at
+""")
 _TAKEN = text("""
     SELECT count(*) FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :low AND nonce < :high
@@ -63,7 +70,8 @@ _SETTLED = text("""
 _SIGNED_ELSEWHERE = text("""
     SELECT 1 FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND chain_reset_at IS NULL
-      AND block_number IS NULL AND abs(nonce - :nonce) > :slack AND created_at > :since
+      AND block_number IS NULL AND abs(nonce - :nonce) > :slack
+      AND created_at > COALESCE(:newest_at, '-infinity'::timestamptz)
     LIMIT 1
 """)
 _CREATE = text("""
@@ -122,10 +130,12 @@ async def known(connection: AsyncConnection, chain_id: int, address: bytes, low:
 
 async def known_at_first(connection: AsyncConnection, chain_id: int, address: bytes) -> nonces.Known:
     """The wallet with what waits for a block, which is enough for most counts."""
-    tracked = await read(connection, chain_id, address)
-    named = {"chain_id": chain_id, "address": address, "max_rows": MAX_TAKEN}
-    waiting = await connection.execute(_WAITING, named | {"in_flight": list(IN_FLIGHT), "tracked": tracked})
-    return nonces.Known(tracked, tuple(waiting.scalars()))
+    named = {"chain_id": chain_id, "address": address}
+    found = (await connection.execute(_READ_NEWEST, named)).one()
+    tracked = int(found.tracked)
+    named |= {"in_flight": list(IN_FLIGHT), "tracked": tracked, "max_rows": MAX_TAKEN}
+    waiting = await connection.execute(_WAITING, named)
+    return nonces.Known(tracked, tuple(waiting.scalars()), newest_at=found.newest_at)
 
 
 async def speaks_against(
@@ -220,13 +230,13 @@ async def choose_nonce(
     requested: int | None,
     tracker: Tracker,
     was_tracked: int,
-    believed_at: datetime,
+    newest_at: datetime | None,
     pending: int,
     mined: int,
 ) -> int:
     """The nonce to sign with, under the wallet's lock: the next free one, or a requested one that may be used.
 
-    `was_tracked` is the tracker by which `pending` was believed at `believed_at`. Raises `chains.errors.BadNonce`
+    `was_tracked` and `newest_at` are of the `Known` by which `pending` was believed. Raises `chains.errors.BadNonce`
     (422) when the requested one skips or is used up, 409 when it is in flight, or the tracker went back or far
     elsewhere meanwhile, 503 when it has come by what was signed before it went back, until a filler is signed for
     that.
@@ -237,7 +247,7 @@ async def choose_nonce(
     if free > tracker.next_nonce and await _leaps(connection, chain_id, address, was_tracked, free):
         # many requests at once may each have been told another count, and each believed it
         named = {"chain_id": chain_id, "address": address, "nonce": free, "slack": nonces.SLACK}
-        elsewhere = await connection.execute(_SIGNED_ELSEWHERE, named | {"since": believed_at})
+        elsewhere = await connection.execute(_SIGNED_ELSEWHERE, named | {"newest_at": newest_at})
         if elsewhere.first() is not None:
             raise conflict("This wallet just signed by another nonce count; nothing was signed, try again.")
     if tracker.resynced:

@@ -177,6 +177,32 @@ async def test_lies_in_steps_of_the_slack_to_many_at_once_lead_no_further(
     assert await nonces(database, agent) == [first, first + 16]
 
 
+async def test_clocks_of_hosts_that_differ_let_no_second_lie_through(
+    human: World, node: OddNode, database: psycopg.AsyncConnection
+) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    hold = node.faults[SIMULATE] = Hold()
+    says(node, count=2 * ABSURD)
+    asked = node.count(SIMULATE)
+    waiting = asyncio.create_task(agent.sign(wallet, address(), "0.1"))
+
+    async def simulating() -> bool:
+        return node.count(SIMULATE) > asked
+
+    await until(simulating, what="the simulation", every_s=0.02)
+    del node.faults[SIMULATE]
+    says(node, count=ABSURD)
+    assert (await signed_astray(agent, wallet)).is_success
+    # as a host would write it whose clock is behind
+    await database.execute(
+        "UPDATE transactions SET created_at = created_at - interval '1 hour' WHERE agent_id = %s", (agent.id,)
+    )
+    hold.released.set()
+    refused = await waiting
+    assert refused.status_code == 409, refused.text
+    assert await nonces(database, agent) == [ABSURD]
+
+
 async def test_signatures_that_were_handed_out_do_not_stop_a_used_key(human: World, node: OddNode) -> None:
     """Signed twice where the chain stands, sent or not; used elsewhere, a human's word is asked once."""
     wallet, agent = await human.wallet(), await human.agent()

@@ -144,8 +144,9 @@ async def speaks_against(
     """Has the wallet open signatures that its only endpoint may have got by a lie, so that `mined` may be the next?
 
     What waits for a block, at `settled` (the count that our own in blocks prove) or above; what was given up more
-    than the slack above it; what was handed out there, unless `mined` is about the same count. None of it where a
-    human resynchronised the wallet since, and that took the tracker past it.
+    than the slack above it; what was handed out there, unless `mined` is about the same count. What was given up or
+    handed out no longer, where a human resynchronised the wallet since, and that took the tracker past it; what waits
+    still does.
     """
     named = {"chain_id": chain_id, "address": address, "mined": mined, "settled": settled, "slack": nonces.SLACK}
     return (await connection.execute(_DOUBTS, named | {"in_flight": list(IN_FLIGHT)})).first() is not None

@@ -9,6 +9,9 @@ from chains.errors import NonceInFlight, NonceSkips, NonceUsed
 
 # So many transactions may have come from elsewhere with the same key before an endpoint's count is doubted
 SLACK: Final = 16
+# What was left behind so far above the tracker gets its filler: the next nonce may be the slack above the tracker,
+# behind what is pending from elsewhere, and nothing may be left open for the slack above that
+AHEAD: Final = 2 * SLACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chains.chain import Chain
 from chains.gas import TRANSACTION_GAS
-from chains.nonces import SLACK
+from chains.nonces import AHEAD
 from chains.quote import Quote, quote
 from chains.rpc import ChainClient
 from chains.simulate import transfer_gas
@@ -30,10 +30,10 @@ MAX_ROWS = 20
 
 
 async def fill_ahead(context: Context, chain: Chain, client: ChainClient, address: bytes, mined_nonce: int) -> None:
-    """Sign fillers for what lies less than `SLACK` above the tracker; RpcError when the chain names no price."""
+    """Sign fillers for what lies up to `AHEAD` above the tracker; RpcError when the chain names no price."""
     async with context.database.statements() as connection:
         tracked = await wallets.read(connection, chain.chain_id, address)
-        ahead = max(tracked, mined_nonce) + SLACK
+        ahead = max(tracked, mined_nonce) + AHEAD
         due = await wallets.left_behind(connection, chain.chain_id, address, mined_nonce, ahead, MAX_ROWS)
     if not due:
         return
@@ -60,7 +60,7 @@ async def _settle(
         await budget.lock(connection, row["agent_id"])
         tracker = await wallets.lock(connection, chain.chain_id, address)
         nonce = row["nonce"]
-        if nonce > max(tracker.next_nonce, proven) + SLACK:
+        if nonce > max(tracker.next_nonce, proven) + AHEAD:
             return None  # not near by more than one endpoint's word
         left = await wallets.left_behind(connection, chain.chain_id, address, nonce, nonce, MAX_ROWS)
         still = next((each for each in left if each["id"] == row["id"]), None)

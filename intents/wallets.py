@@ -205,7 +205,11 @@ def _comes_by(chain_id: int, address: bytes, nonce: int, mined: int, tracker: Tr
         f"This wallet comes by nonce {nonce}, which was signed before it was resynchronised; a filler takes it first."
         " Nothing was signed, try again in a moment."
     )
-    if nonce > tracker.next_nonce + nonces.SLACK and mined > tracker.next_nonce + nonces.SLACK:
+    if nonce > max(tracker.next_nonce, mined) + nonces.AHEAD:
+        why += (
+            " It comes once more of the key's transactions, which are pending from elsewhere, are mined or dropped."
+        )
+    elif nonce > tracker.next_nonce + nonces.AHEAD:
         # no filler comes by one endpoint's word alone: that would open again what a human freed
         why += (
             f" If it stays so, only one endpoint says that {mined} are mined. If that is right, an owner or admin of"
@@ -252,6 +256,7 @@ async def choose_nonce(
         if elsewhere.first() is not None:
             raise conflict("This wallet just signed by another nonce count; nothing was signed, try again.")
     if tracker.resynced:
+        # no further than `fill_ahead` looks, unless several endpoints name a pool that goes further
         left = await left_behind(connection, chain_id, address, mined, free + nonces.SLACK)
         if left:
             raise _comes_by(chain_id, address, left[0]["nonce"], mined, tracker)

@@ -250,6 +250,30 @@ async def test_one_that_is_never_seen_mined_holds_up_no_other(human: World, runn
         assert (await agent.get(first["id"]))["status"] == "broadcast"
 
 
+async def test_what_lies_above_is_settled_although_what_comes_from_elsewhere_is_never_mined(
+    human: World, node: OddNode, database: psycopg.AsyncConnection
+) -> None:
+    """The next nonce is 16 above the tracker for good, and what was signed before a resync 16 above that."""
+    wallet, agent = await human.wallet(), await human.agent()
+    node.faults[SEND] = Drop(forward=False)
+    says(node, count=32)
+    lost = await sent_astray(agent, wallet)
+    assert lost.is_success, lost.text
+    node.be_sound()
+    await human.post(f"/v1/wallets/anvil/{wallet.address}/resync", {}, status=200)
+    says(node, pending=16)
+
+    async def accepted() -> bool:
+        return (await sent_astray(agent, wallet)).is_success
+
+    await until(accepted, what="the filler")
+    assert await nonces(database, agent) == [32, 16]
+    rows = await database.execute(
+        "SELECT 1 FROM attempts WHERE transaction_id = %s AND kind = 'filler'", (lost.json()["id"],)
+    )
+    assert await rows.fetchone() is not None
+
+
 @pytest.mark.parametrize(("astray", "far"), [(sent_astray, 100), (signed_astray, 12_000)])
 async def test_what_lies_above_is_settled_on_a_humans_word_where_nothing_proves_the_count(
     human: World, node: OddNode, astray: Astray, far: int

@@ -150,16 +150,16 @@ async def test_each_organisations_word_is_for_its_own_agents(
 
 async def test_a_filler_takes_the_old_nonce_before_the_tracker_comes_by(human: World, nodes: list[OddNode]) -> None:
     wallet, agent = await human.wallet(), await human.agent(tx_daily_limit_eth="1")
-    lost = await submit_at(nodes, agent, wallet, 20)
+    lost = await submit_at(nodes, agent, wallet, 36)
     freed = await resync(human, wallet, free_signed_above=True)
     # not far enough above to be freed
     assert (freed["next_nonce"], freed["freed"]) == (0, 0)
-    hashes = await submit_until_mined(human, agent, wallet, 24)
-    await human.chain.wait_nonce(wallet.address, 25)
+    hashes = await submit_until_mined(human, agent, wallet, 39)
+    await human.chain.wait_nonce(wallet.address, 40)
     mined = {int(each["nonce"], 16): each for each in await human.chain.transactions_from(wallet.address)}
-    assert sorted(mined) == list(range(25))
-    assert [mined[nonce]["hash"] for nonce in range(25) if nonce != 20] == hashes
-    assert mined[20]["to"].lower() == wallet.address.lower()
+    assert sorted(mined) == list(range(40))
+    assert [mined[nonce]["hash"] for nonce in range(40) if nonce != 36] == hashes
+    assert mined[36]["to"].lower() == wallet.address.lower()
     assert await human.chain.balance(lost["to"]) == 0
 
     async def failed() -> bool:
@@ -168,6 +168,16 @@ async def test_a_filler_takes_the_old_nonce_before_the_tracker_comes_by(human: W
     await until(failed, 60, "the failure")
     # proven now, so its value is free
     assert (await agent.submit(wallet, address(), "1", gas_limit=21_000)).status_code == 201
+
+
+async def test_what_is_waited_for_behind_a_pool_is_said(human: World, nodes: list[OddNode]) -> None:
+    wallet, agent = await human.wallet(), await human.agent()
+    await submit_at(nodes, agent, wallet, 110)
+    await resync(human, wallet)
+    for node in nodes:
+        says(node, pending=100)
+    refused = await agent.submit(wallet, address(), "0", gas_limit=21_000)
+    assert (refused.status_code, "mined or dropped" in refused.json()["detail"]) == (503, True), refused.text
 
 
 async def test_old_bytes_close_above_are_outbid_at_once(human: World, nodes: list[OddNode]) -> None:

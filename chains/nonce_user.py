@@ -82,7 +82,14 @@ async def block_that_used(client: ChainClient, address: bytes, nonce: int, final
 async def listing(client: ChainClient, number: int, *, named: bool) -> Listing:
     """All that is in a block, `named`: with whose it is; NoList when the node does not say so completely."""
     try:
-        block = await client.call("eth_getBlockByNumber", [hex(number), named])
+        return read_listing(await client.call("eth_getBlockByNumber", [hex(number), named]), number)
+    except RpcRefused as error:
+        raise NoList(str(error)) from None
+
+
+def read_listing(block: Any, number: int) -> Listing:
+    """A node's block of this number; NoList when it is another, or not all of it."""
+    try:
         if not isinstance(block, dict) or parse_quantity(block.get("number"), COUNT_BITS) != number:
             raise NoList(f"no block {number}")
         block_hash = _hash(block.get("hash"))
@@ -98,7 +105,7 @@ async def listing(client: ChainClient, number: int, *, named: bool) -> Listing:
             raise NoList(f"transactions of block {number} twice")
         objects = tuple(each for each in items if isinstance(each, dict))
         return Listing(number, block_hash, frozenset(hashes), objects)
-    except (BadHex, RpcRefused) as error:
+    except BadHex as error:
         raise NoList(str(error)) from None
 
 

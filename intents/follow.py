@@ -21,7 +21,7 @@ from intents.entries import Entry
 from intents.execution import block_of, has_succeeded, price_paid
 from intents.gone import gone
 from intents.head import Head
-from intents.others import Others
+from intents.others import Claim, disputed
 from intents.proof import Where
 from intents.searches import Searches
 from intents.settle_otherwise import settle_otherwise
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Proofs are costly; what is left over waits for the next pass
 MAX_SEARCHES = 5
+# so many blocks at most does another endpoint list in one answer
+MAX_BLOCKS = 20
 
 
 async def follow(
@@ -53,14 +55,16 @@ async def follow(
     for (entry, attempt), answer in zip(asked, answers, strict=True):
         answered[entry.id].append((attempt, answer))
     to_prove: list[tuple[Entry, Where | None]] = []
-    others = Others(client)
+    to_close: list[Claim] = []
     for entry in entries:
         try:
             found = _found(answered[entry.id])
             if found is not None and found[0].kind != "filler":
                 is_there = await _mined(context, client, now, entry, *found)
-                if is_there and await _is_final(others, now, entry, found[1], searches):
-                    await settle.final(context.database, entry.id)
+                blocks = {each.receipt.block_number for each in to_close} | {found[1].block_number}
+                claim = Claim(entry.id, entry.nonce, found[1])
+                if is_there and len(blocks) <= MAX_BLOCKS and _is_due(now, claim, searches):
+                    to_close.append(claim)
             elif found is None and entry.block_hash is not None:
                 if await gone(client, chain, entry.block_number, entry.block_hash):
                     await settle.unmine(context.database, entry.agent_id, entry.id)
@@ -70,6 +74,7 @@ async def follow(
                     to_prove.append((entry, filler))
         except (RpcRefused, Unreadable) as error:
             log.info("chain %s, transaction %s: %s", chain.name, entry.id, error)
+    await _close(context, client, address, to_close, searches)
     # together: an endpoint that hangs costs its time once
     ends = await asyncio.gather(
         *(settle_otherwise(context, chain, client, address, entry, searches, seen) for entry, seen in to_prove),
@@ -117,14 +122,25 @@ async def _mined(
     return True
 
 
-async def _is_final(others: Others, now: Head, entry: Entry, known: Receipt, searches: Searches) -> bool:
-    """Its block is, and nobody contradicts it: until then a second opinion sends it to whoever does not know it."""
-    dispute = (entry.id, known.block_hash)
-    if known.block_number > now.final_block or not searches.is_due(dispute, at_once=True):
-        return False
-    if await others.contradict(known):
-        log.warning("transaction %s: endpoints contradict each other about block %d", entry.id, known.block_number)
-        searches.in_vain(dispute)
-        return False
-    searches.forget(dispute)
-    return True
+def _is_due(now: Head, claim: Claim, searches: Searches) -> bool:
+    """Is its block final, by the word of who answers, and nobody against it as far as was asked lately?"""
+    return claim.receipt.block_number <= now.final_block and searches.is_due(_dispute(claim), at_once=True)
+
+
+async def _close(
+    context: Context, client: ChainClient, address: bytes, claims: list[Claim], searches: Searches
+) -> None:
+    """Final, unless somebody speaks against it: until then a second opinion sends it to whoever does not know it."""
+    against = await disputed(client, address, claims)
+    for claim in claims:
+        if claim.id in against:
+            number = claim.receipt.block_number
+            log.warning("transaction %s: not final, an endpoint speaks against its block %d", claim.id, number)
+            searches.in_vain(_dispute(claim))
+        else:
+            searches.forget(_dispute(claim))
+            await settle.final(context.database, claim.id, claim.receipt.block_hash)
+
+
+def _dispute(claim: Claim) -> tuple[UUID, bytes]:
+    return claim.id, claim.receipt.block_hash

@@ -1,17 +1,22 @@
-"""What other endpoints show of a block in which one of them says that a transaction of ours lies.
+"""What other endpoints say against a receipt before its transaction is called final.
 
 One that lies, or that serves a fork, would have us call a payment final that nobody received, and go on above a nonce
-that was never used. So final takes that nobody who shows the whole block leaves the transaction out.
+that was never used. So whoever answers shows the transaction in its block, or has at least counted its nonce.
 """
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
 
-from chains.errors import RpcError
-from chains.nonce_user import Listing, NoList, listing
+from chains.errors import RpcError, RpcRefused
+from chains.hexdata import format_data
+from chains.nonce_user import Listing, NoList, read_listing
+from chains.quantities import COUNT_BITS
 from chains.rpc import ChainClient
-from intents.answers import Receipt
+from intents.answers import Receipt, optional
 
 log = logging.getLogger(__name__)
 
@@ -19,29 +24,52 @@ log = logging.getLogger(__name__)
 ANSWER_S: Final = 2.0
 
 
-class Others:
-    """The endpoints of a chain that did not fail, each asked once per block; with one endpoint nobody is asked."""
+@dataclass(frozen=True)
+class Claim:
+    """A transaction of ours, its nonce, and where one endpoint says that it lies."""
 
-    def __init__(self, client: ChainClient) -> None:
-        self._endpoints = [each for each in client.each() if not each.is_out] if len(client.each()) > 1 else []
-        self._listed: dict[int, list[Listing | None]] = {}
-
-    async def contradict(self, known: Receipt) -> bool:
-        """Does anybody show another block at its place, or one without the transaction? Silence says nothing."""
-        if known.block_number not in self._listed:
-            self._listed[known.block_number] = list(
-                await asyncio.gather(*(_listed(each, known.block_number) for each in self._endpoints))
-            )
-        return any(
-            block is not None and (block.block_hash != known.block_hash or known.tx_hash not in block.hashes)
-            for block in self._listed[known.block_number]
-        )
+    id: UUID
+    nonce: int
+    receipt: Receipt
 
 
-async def _listed(endpoint: ChainClient, number: int) -> Listing | None:
+async def disputed(client: ChainClient, address: bytes, claims: Sequence[Claim]) -> set[UUID]:
+    """Those that somebody speaks against. Silence says nothing, and an only endpoint is not asked again."""
+    endpoints = client.each()
+    if len(endpoints) == 1 or not claims:
+        return set()
+    # one that failed the last time would cost every pass its time-out
+    said = await asyncio.gather(*(_disputed_by(each, address, claims) for each in endpoints if not each.is_out))
+    return {each for one in said for each in one}
+
+
+async def _disputed_by(endpoint: ChainClient, address: bytes, claims: Sequence[Claim]) -> list[UUID]:
+    numbers = sorted({claim.receipt.block_number for claim in claims})
     try:
         async with asyncio.timeout(ANSWER_S):
-            return await listing(endpoint, number, named=False)
-    except (RpcError, NoList, TimeoutError) as error:
-        log.debug("an endpoint does not show block %d: %s", number, error)
+            count, *blocks = await endpoint.batch(
+                [
+                    ("eth_getTransactionCount", [format_data(address), "latest"]),
+                    *(("eth_getBlockByNumber", [hex(number), False]) for number in numbers),
+                ]
+            )
+    except (RpcError, TimeoutError) as error:
+        log.debug("an endpoint says nothing of what is to be final: %s", error)
+        return []
+    counted = optional(count, COUNT_BITS)
+    shown = {number: _read(block, number) for number, block in zip(numbers, blocks, strict=True)}
+    return [claim.id for claim in claims if _contradicts(claim, shown[claim.receipt.block_number], counted)]
+
+
+def _contradicts(claim: Claim, block: Listing | None, counted: int | None) -> bool:
+    if block is not None:
+        return block.block_hash != claim.receipt.block_hash or claim.receipt.tx_hash not in block.hashes
+    # pruned, or not there yet, or made up: the liar chooses the number
+    return counted is not None and counted <= claim.nonce
+
+
+def _read(block: Any, number: int) -> Listing | None:
+    try:
+        return None if isinstance(block, RpcRefused) else read_listing(block, number)
+    except NoList:
         return None

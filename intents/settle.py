@@ -31,7 +31,7 @@ _FREED = text("""
 _FINAL = text("""
     UPDATE transactions SET final_at = clock_timestamp(),
            status = CASE WHEN status = 'sign_only' THEN status ELSE 'final' END
-    WHERE id = :id AND final_at IS NULL AND status = ANY(:from)
+    WHERE id = :id AND block_hash = :block_hash AND final_at IS NULL AND status = ANY(:from)
 """)
 
 _FAIL = text("""
@@ -110,10 +110,11 @@ async def mined(
             await budget.settle(connection, transaction_id, block_at or datetime.now(UTC))
 
 
-async def final(database: Database, transaction_id: UUID) -> None:
-    """In a final block: nothing more can happen to it."""
+async def final(database: Database, transaction_id: UUID, block_hash: bytes) -> None:
+    """In this final block: nothing more can happen to it. Nothing changes when it was seen in another meanwhile."""
     async with database.begin() as connection:
-        await connection.execute(_FINAL, {"id": transaction_id, "from": _from(Status.FINAL)})
+        named = {"id": transaction_id, "block_hash": block_hash, "from": _from(Status.FINAL)}
+        await connection.execute(_FINAL, named)
 
 
 async def fail(database: Database, agent_id: UUID, transaction_id: UUID, message: str) -> None:

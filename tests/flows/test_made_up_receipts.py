@@ -1,20 +1,30 @@
 """One of two endpoints takes nothing and shows receipts of its own making: no payment is final by its word alone."""
 
+from typing import Any
+
+import pytest
+
 from tests.support.faulty_rpc import Answer, Refuse
-from tests.support.odd_node import COUNT, RECEIPT, SEND, OddNode
+from tests.support.odd_node import BLOCK, COUNT, LATEST, RECEIPT, SEND, OddNode
 from tests.support.world import ETHER, World, address, until
 
 NODES = 2
 
 
-async def test_a_payment_is_final_only_where_nobody_leaves_it_out_of_its_block(
-    human: World, nodes: list[OddNode]
+@pytest.mark.parametrize("where", ["in a block of the chain", "in one that nobody else has"])
+async def test_a_payment_is_final_only_where_nobody_speaks_against_it(
+    human: World, nodes: list[OddNode], where: str
 ) -> None:
     liar = nodes[0]
     agent, wallet, to = await human.agent(), await human.wallet(), address()
     liar.faults[SEND] = Refuse(-32000, "already known")
     sent = (await agent.submit(wallet, to, "1", gas_limit=21_000)).json()
-    block = await human.chain.rpc("eth_getBlockByNumber", "latest", False)
+    block: Any = await human.chain.rpc("eth_getBlockByNumber", "latest", False)
+    if where == "in one that nobody else has":
+        block = block | {"number": hex(10**9), "hash": "0x" + "5b" * 32, "transactions": [sent["tx_hash"]]}
+        liar.faults["eth_blockNumber"] = Answer(hex(10**9 + 5))
+        liar.faults[BLOCK] = Answer(block, when=lambda params: params[0] == block["hash"])
+        liar.faults[LATEST] = Answer(block, when=lambda params: params[0] in (block["number"], "finalized"))
     made_up = {
         "transactionHash": sent["tx_hash"],
         "blockNumber": block["number"],

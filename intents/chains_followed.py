@@ -120,7 +120,7 @@ class ChainsFollowed:
                 self._is_odd(chain, wallet, error)
             except RpcError as error:
                 self._is_odd(chain, wallet, error)
-            except Exception:
+            except Exception:  # whatever is wrong with one wallet, the others of the chain are followed
                 log.exception("chain %s, wallet 0x%s", chain.name, address.hex())
 
     def _is_silent(self, chain: Chain, error: BaseException) -> None:

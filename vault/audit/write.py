@@ -87,3 +87,29 @@ async def write_for(
         details=details,
         ip_address=caller.ip_address,
     )
+
+
+async def write_in(
+    transaction: AsyncConnection | AsyncSession,
+    caller: Caller,
+    org_id: UUID,
+    action: str,
+    resource_type: str,
+    resource_id: UUID | str,
+    **details: Any,
+) -> None:
+    """The same where it has the effect; whoever comes from another organisation finds it in its own as well."""
+    await write(
+        transaction,
+        org_id=org_id,
+        actor_type=caller.kind,
+        actor_id=str(caller.id),
+        action=action,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        details=details,
+        ip_address=caller.ip_address,
+    )
+    if caller.org_id != org_id:
+        elsewhere = details | {"org_id": str(org_id)}
+        await write_for(transaction, caller, action, resource_type, resource_id, **elsewhere)

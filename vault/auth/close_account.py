@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.agents.models import Agent
-from vault.audit.write import write, write_for
+from vault.audit.write import write_in
 from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.auth.dependencies import platform_admin, whole_person
@@ -70,19 +70,7 @@ async def close_account(
         details |= await _close_organisation(connection, org_id, cleared)
     await _forget(connection, user_id, person.email)
     await connection.execute(delete(Membership).where(Membership.user_id == user_id))
-    await write(
-        connection,
-        org_id=org_id,
-        actor_type=actor.kind,
-        actor_id=str(actor.id),
-        action="user.delete",
-        resource_type="user",
-        resource_id=user_id,
-        details=details,
-        ip_address=actor.ip_address,
-    )
-    if actor.org_id != org_id:
-        await write_for(connection, actor, "user.delete", "user", user_id, org_id=str(org_id), **details)
+    await write_in(connection, actor, org_id, "user.delete", "user", user_id, **details)
 
 
 async def lock_platform_admins(connection: AsyncConnection) -> list[UUID]:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.admin.schemas import ClosedOrgResponse, ReopenedOrgResponse
 from vault.agents.models import Agent
-from vault.audit.write import write, write_for
+from vault.audit.write import write, write_in
 from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.auth.dependencies import platform_admin
@@ -63,19 +63,7 @@ async def reopen(
     if person is not None:
         await _make_owner(connection, person, org_id)
         details["owner"] = str(person.id)
-    await write(
-        connection,
-        org_id=org_id,
-        actor_type=caller.kind,
-        actor_id=str(caller.id),
-        action="org.restore",
-        resource_type="organisation",
-        resource_id=org_id,
-        details=details,
-        ip_address=caller.ip_address,
-    )
-    if caller.org_id != org_id:
-        await write_for(connection, caller, "org.restore", "organisation", org_id, **details)
+    await write_in(connection, caller, org_id, "org.restore", "organisation", org_id, **details)
     owner_id = None if person is None else str(person.id)
     return ReopenedOrgResponse(org_id=str(org_id), vaults=vaults, agents=agents, owner_id=owner_id)
 

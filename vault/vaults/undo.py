@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vault.audit.write import write, write_for
+from vault.audit.write import write_in
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import forbidden, not_found
@@ -76,21 +76,7 @@ class Undoer:
         self, transaction: AsyncConnection, action: str, kind: str, resource_id: UUID, **details: object
     ) -> None:
         """The audit row, in the vault's organisation and in the caller's own."""
-        caller = self.caller
-        await write(
-            transaction,
-            org_id=self.org_id,
-            actor_type=caller.kind,
-            actor_id=str(caller.id),
-            action=action,
-            resource_type=kind,
-            resource_id=resource_id,
-            details=details,
-            ip_address=caller.ip_address,
-        )
-        if caller.org_id != self.org_id:
-            details["org_id"] = str(self.org_id)
-            await write_for(transaction, caller, action, kind, resource_id, **details)
+        await write_in(transaction, self.caller, self.org_id, action, kind, resource_id, **details)
 
 
 async def load_undoer(

@@ -23,7 +23,7 @@ soak: setup ## the long tests: crash, race and model runs at full length
 	@TALON_SOAK=1 $(BIN)/python -m pytest -m soak
 
 serve: setup ## API, local chain and workers in the foreground; Ctrl-C stops all
-	@exec $(BIN)/python -m talon.main serve
+	@exec $(BIN)/python -m talon.cli serve
 
 bench: setup ## the benchmark: JSON lines, then a table
 	@$(BIN)/python -m talon.bench

@@ -21,7 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 STAMP = TOOLS / "stamp"
-INPUTS = ("requirements.txt", "requirements-uv.txt", "package.json", "package-lock.json", "talon/bootstrap.py")
+INPUTS = (
+    "requirements.txt",
+    "requirements-test.txt",
+    "requirements-uv.txt",
+    "package.json",
+    "package-lock.json",
+    "talon/bootstrap.py",
+)
 
 PACKAGES = ("talon", "intents", "vault", "signer", "guardrails", "chains", "anvil")
 
@@ -103,7 +110,7 @@ def set_up() -> None:
             "--quiet",
             "--compile-bytecode",
             "--require-hashes",
-            "requirements.txt",
+            "requirements-test.txt",
         ]
     )
     run([str(VENV / "bin" / "python"), "-m", "compileall", "-q", *PACKAGES])

@@ -103,7 +103,7 @@ class Instance:
         self.lines, self._said = [], queue.SimpleQueue()
         confinement = Confinement(death_signal=signal.SIGTERM, directory=str(ROOT))
         self.process = subprocess.Popen(
-            confinement.wrap([sys.executable, "-m", "talon.main", "serve"]),
+            confinement.wrap([sys.executable, "-m", "talon.cli", "serve"]),
             env={**inherited, **own, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -182,7 +182,7 @@ async def test_two_instances_side_by_side(own: Running, tmp_path_factory: pytest
 def serve(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     own = {"TALON_HOME": str(home), "TALON_PORT": str(free_port()), "TALON_ANVIL_PORT": str(free_port())}
     return subprocess.run(
-        [sys.executable, "-m", "talon.main", "serve"],
+        [sys.executable, "-m", "talon.cli", "serve"],
         env={**os.environ, **own, **environment},
         capture_output=True,
         text=True,

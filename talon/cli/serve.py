@@ -1,9 +1,9 @@
-"""The program's entry: `python -m talon.main serve`."""
+"""`talon serve`: everything in the foreground."""
 
-import argparse
-import sys
+import typer
 
 from anvil.errors import AnvilError
+from talon.cli.say import say
 from talon.logging import configure
 from talon.postgres import PostgresError
 from talon.processes import ChildKeepsDying
@@ -12,26 +12,12 @@ from talon.supervisor import Supervisor, SupervisorError
 from talon.token import TokenError
 
 
-def say(line: str) -> None:
-    """A line for the operator, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def main() -> int:
-    """Run in the foreground until SIGINT or SIGTERM (status 0), or until it cannot go on (status 1)."""
-    parser = argparse.ArgumentParser(prog="talon")
-    parser.add_argument("command", choices=["serve"])
-    parser.parse_args()
+def serve() -> None:
+    """Run until Ctrl-C (status 0), or until it cannot go on (status 1 and a line that says why)."""
     try:
         settings = Settings.from_environment()
         configure(settings.log_level)
         Supervisor(settings, say).run()
     except (SettingsError, SupervisorError, ChildKeepsDying, PostgresError, TokenError, AnvilError) as error:
         say(f"talon stopped: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise typer.Exit(1) from None

@@ -1,0 +1,1 @@
+"""The `talon` command: one file a subcommand, registered in `talon.cli.main`."""

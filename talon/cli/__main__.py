@@ -1,0 +1,5 @@
+"""`python -m talon.cli`, the same as `talon`."""
+
+from talon.cli.main import main
+
+main()

@@ -1,0 +1,26 @@
+"""The command line's table of contents."""
+
+import typer
+
+from talon.cli.serve import serve
+
+app = typer.Typer(
+    name="talon",
+    help="A vault and transaction engine for AI agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    # a traceback with local variables would print passwords
+    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+
+
+@app.callback()
+def commands() -> None:
+    """A vault and transaction engine for AI agents. Settings are TALON_* variables, see README.md."""
+
+
+def main() -> None:
+    """Run the command that was typed."""
+    app()

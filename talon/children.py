@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from anvil.chain import command as anvil_command
 from talon import __version__
 from talon.bootstrap import PACKAGES, ROOT
 from talon.confine import Confinement
+from talon.database import Urls
 from talon.layout import NOBODY_ELSE, SEPARATE, Identities, Layout, own
 from talon.postgres import write_secret
 from talon.processes import Child
@@ -24,15 +24,6 @@ from talon.token import TokenInfo
 
 PROBE_TIMEOUT_S = 30.0
 ANVIL_CHAIN_ID = 31337
-
-
-@dataclass(frozen=True)
-class Urls:
-    """One database URL per kind of process."""
-
-    owner: str = field(repr=False)
-    app: str = field(repr=False)
-    signer: str = field(repr=False)
 
 
 def program_paths() -> tuple[str, ...]:

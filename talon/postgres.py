@@ -90,6 +90,14 @@ class EmbeddedPostgres:
         with self._connect(passwords[ADMIN], "postgres") as connection:
             ensure_roles(connection, passwords)
             ensure_database(connection)
+        return self.urls()
+
+    def urls(self) -> PostgresUrls:
+        """Where the server is and how each role gets in, whoever started it; PostgresError before the first start."""
+        try:
+            passwords = {role: (self.home / f"{role}.password").read_text().strip() for role in (OWNER, APP, SIGNER)}
+        except OSError as error:
+            raise PostgresError(f"the database's passwords cannot be read: {error.strerror} ({self.home})") from None
         owner, app, signer = (self._url(role, passwords[role]) for role in (OWNER, APP, SIGNER))
         return PostgresUrls(owner=owner, app=app, signer=signer, socket_dir=self.socket_dir)
 

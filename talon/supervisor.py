@@ -6,7 +6,6 @@ main one. Times in seconds.
 
 import asyncio
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -15,14 +14,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from anvil.chain import check_port, find_binary
-from talon.children import ANVIL_CHAIN_ID, Children, Urls, choose_identities
+from talon.children import ANVIL_CHAIN_ID, Children, choose_identities
+from talon.database import Urls, external
+from talon.home import home_lock
 from talon.layout import Layout, own
 from talon.migrate import upgrade
 from talon.postgres import EmbeddedPostgres
@@ -173,24 +173,21 @@ class Supervisor:
         )
 
     def _database(self) -> Urls:
-        settings = self.settings
-        if settings.database_url is None:
-            self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir, settings.workers)
-            urls = self.postgres.start()
+        urls = external(self.settings)
+        if urls is None:
+            self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir, self.settings.workers)
+            embedded = self.postgres.start()
             self._write_pids()
-            return Urls(urls.owner, urls.app, urls.signer)
-        owner = with_driver(settings.database_url)
-        if settings.database_app_url is None or settings.database_signer_url is None:
+            return Urls(embedded.owner, embedded.app, embedded.signer)
+        if not urls.has_roles:
             self.say("warning: every process uses TALON_DATABASE_URL; set TALON_DATABASE_APP_URL and")
             self.say("         TALON_DATABASE_SIGNER_URL to two other roles, so that the database separates them")
-            return Urls(owner, owner, owner)
-        return Urls(owner, with_driver(settings.database_app_url), with_driver(settings.database_signer_url))
+        return urls
 
     def _migrate(self, urls: Urls) -> None:
         app, signer = make_url(urls.app).username, make_url(urls.signer).username
-        separate = urls.app != urls.owner
         try:
-            upgrade(urls.owner, app if separate else None, signer if separate else None)
+            upgrade(urls.owner, app if urls.has_roles else None, signer if urls.has_roles else None)
         except DBAPIError as error:
             # the server's own words; the statement and the URL stay out
             said = str(error.orig).strip().splitlines() or ["no reason given"]
@@ -237,23 +234,6 @@ class Supervisor:
             return False
         finally:
             connection.close()
-
-
-def with_driver(url: str) -> str:
-    """A PostgreSQL URL for SQLAlchemy with psycopg 3."""
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
-@contextlib.contextmanager
-def home_lock(home: Path) -> Iterator[None]:
-    """One supervisor per home; the lock ends with the process, however it ends."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (home / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SupervisorError(f"another Talon runs on {home}") from None
-        yield
 
 
 @contextlib.contextmanager

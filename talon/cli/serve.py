@@ -2,14 +2,12 @@
 
 import typer
 
-from anvil.errors import AnvilError
+from talon.cli.outcome import FOR_PEOPLE
 from talon.cli.say import say
 from talon.logging import configure
-from talon.postgres import PostgresError
 from talon.processes import ChildKeepsDying
-from talon.settings import Settings, SettingsError
+from talon.settings import Settings
 from talon.supervisor import Supervisor, SupervisorError
-from talon.token import TokenError
 
 
 def serve() -> None:
@@ -18,6 +16,6 @@ def serve() -> None:
         settings = Settings.from_environment()
         configure(settings.log_level)
         Supervisor(settings, say).run()
-    except (SettingsError, SupervisorError, ChildKeepsDying, PostgresError, TokenError, AnvilError) as error:
+    except (*FOR_PEOPLE, SupervisorError, ChildKeepsDying) as error:
         say(f"talon stopped: {error}")
         raise typer.Exit(1) from None

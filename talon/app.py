@@ -31,6 +31,7 @@ from vault.context import Context, Options
 from vault.db import SHARED, Database
 from vault.freezes.router import router as freezes
 from vault.head import Head
+from vault.health.notes import NoteSource
 from vault.health.router import router as health
 from vault.kek.router import router as vault_keys
 from vault.limits.middleware import RateLimit
@@ -69,6 +70,8 @@ ROUTERS = (
     resets,
 )
 PAGES = (sign_in, mail_links, style)
+# each asked when /v1/health is looked at: a connection in, sentences out
+HEALTH_NOTES: tuple[NoteSource, ...] = ()
 
 
 def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
@@ -79,6 +82,7 @@ def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
         chains=ChainClients(config.rpc_urls),
         options=make_options(config),
         compare_signatures=compare,
+        health_notes=HEALTH_NOTES,
     )
 
 

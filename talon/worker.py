@@ -27,6 +27,7 @@ from vault.audit.sequence import seal_pending
 from vault.auth.purge import purge as purge_people
 from vault.auth.send_mails import send_mails
 from vault.context import Context
+from vault.health.heartbeat import LEADER_LOCK
 from vault.kek.rewrap import rewrap
 from vault.limits.purge import purge
 from vault.metrics.counts import share
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 # how long a stop may wait for what is done once more at the end
 LAST_S = 4.0
-# any fixed number: names the right to work among the workers of one database
-LEADER_LOCK = 7_214_001
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,8 @@ async def rounds(context: Context, work: Sequence[Job], lock: AsyncConnection, s
         for job in work:
             group.create_task(repeat(job, context, stopping))
         while not stopping.is_set():
-            # the lock goes with its connection: without it somebody else may be leading already
+            # the lock goes with its connection: without it somebody else may be leading already; and by this question
+            # /v1/health sees that we live
             await lock.execute(text("SELECT 1"))
             await pause(stopping, TICK_S)
 

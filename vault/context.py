@@ -13,6 +13,7 @@ from signer.client import SignerClient
 from vault.audit.compare import Compare
 from vault.cmek.tasks import Tasks
 from vault.db import Database
+from vault.health.notes import NoteSource
 from vault.limits.counters import Counters, open_counters
 
 
@@ -58,6 +59,8 @@ class Context:
     options: Options
     # the vault does not know what signatures are for
     compare_signatures: Compare | None = None
+    # what else there is to say on /v1/health
+    health_notes: tuple[NoteSource, ...] = ()
 
     @cached_property
     def limits(self) -> Counters:

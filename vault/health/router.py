@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from vault.context import Context, context_of
 from vault.health.schemas import HealthResponse, HsmHealthResponse
@@ -13,14 +13,22 @@ router = APIRouter(prefix="/v1/health", tags=["Health"])
 SERVICE = "talon"
 
 
-@router.get("")
+@router.get("", responses={503: {"model": HealthResponse, "description": "The main job cannot be done"}})
 async def get_health(
-    probe: Annotated[Probe, Depends(probe_of)], context: Annotated[Context, Depends(context_of)]
+    response: Response,
+    probe: Annotated[Probe, Depends(probe_of)],
+    context: Annotated[Context, Depends(context_of)],
 ) -> HealthResponse:
-    """Say whether this process can serve requests."""
+    """Say whether the instance can do its main job: database, signer, worker and disk."""
     state = await probe.state()
+    if not state.healthy:
+        response.status_code = 503
     return HealthResponse(
-        status="healthy" if state.healthy else "degraded", service=SERVICE, version=context.options.version
+        status="healthy" if state.healthy else "degraded",
+        service=SERVICE,
+        version=context.options.version,
+        reasons=list(state.reasons) or None,
+        notes=list(state.notes) or None,
     )
 
 

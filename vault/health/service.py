@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import cast
 
 from fastapi import Request
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from signer.client import SignerHealth
 from signer.errors import SignerError
 from vault.context import Context
+from vault.health.heartbeat import LOOK, SILENT_S, Heartbeat
+from vault.health.notes import read_notes
 
 MAX_AGE_S = 1.0
 TIMEOUT_S = 3.0
@@ -19,16 +21,44 @@ TIMEOUT_S = 3.0
 
 @dataclass(frozen=True)
 class State:
-    """What was found: is the database answering, and what the signer says (None: it does not answer)."""
+    """What was found: does the database answer and take writes, what says the signer (None: it does not answer), how
+    long ago did the worker give a sign of life (seconds; None: not yet)."""
 
     database: bool
     signer: SignerHealth | None
-    taken_at: float
+    worker_age_s: float | None = None
+    read_only: bool = False
+    notes: tuple[str, ...] = ()
+    taken_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the instance cannot do its main job; nothing while it can."""
+        return tuple(_reasons(self))
+
+    @property
+    def worker(self) -> bool:
+        """Whether a worker is at work."""
+        return self.worker_age_s is not None and self.worker_age_s <= SILENT_S
 
     @property
     def healthy(self) -> bool:
-        """Whether everything that a request needs is there."""
-        return self.database and self.signer is not None and self.signer.ok
+        """Whether everything that the main job needs is there."""
+        return not self.reasons
+
+
+def _reasons(state: State) -> Iterator[str]:
+    if not state.database:
+        yield "The database does not answer."
+    elif state.read_only:
+        yield "The database takes no writes: it is read-only."
+    if state.signer is None:
+        yield "The signer does not answer."
+    elif not state.signer.ok:
+        yield "The HSM cannot be used."
+    # without the database nothing is known of the worker, and it can do nothing either
+    if state.database and not state.worker:
+        yield "The worker is not at work: what is signed is not followed, and nothing is sealed or mailed."
 
 
 class Probe:
@@ -37,23 +67,37 @@ class Probe:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._turn = asyncio.Lock()
+        self._heartbeat = Heartbeat()
         self._last: State | None = None
 
     async def state(self) -> State:
         """The state, at most `MAX_AGE_S` seconds old; never waits longer than two timeouts."""
         async with self._turn:
             if self._last is None or time.monotonic() - self._last.taken_at > MAX_AGE_S:
-                database, signer = await asyncio.gather(self._database(), self._signer())
-                self._last = State(database, signer, time.monotonic())
+                self._last = await self._look()
             return self._last
 
-    async def _database(self) -> bool:
+    async def _look(self) -> State:
+        read_only, signer = await asyncio.gather(self._database(), self._signer())
+        notes = await self._notes() if read_only is not None else ()
+        return State(read_only is not None, signer, self._heartbeat.age_s, bool(read_only), notes)
+
+    async def _database(self) -> bool | None:
+        """Whether it takes reads only; None when it does not answer."""
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._context.database.begin() as transaction:
-                await transaction.execute(text("SELECT 1"))
+            async with asyncio.timeout(TIMEOUT_S), self._context.database.statements() as connection:
+                row = (await connection.execute(LOOK)).one()
         except (SQLAlchemyError, OSError, TimeoutError):
-            return False
-        return True
+            return None
+        self._heartbeat.look(row.beat, row.age_s)
+        return bool(row.read_only)
+
+    async def _notes(self) -> tuple[str, ...]:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await read_notes(self._context.database, self._context.health_notes)
+        except TimeoutError:
+            return ()
 
     async def _signer(self) -> SignerHealth | None:
         try:

@@ -39,7 +39,7 @@ async def test_a_denied_address_is_refused_with_every_credential(tenant: Tenant)
     caller = tenant.as_(None, THERE)
     for who, path in ((tenant.owner, "api-key-token"), (agent, "agent-token"), (agent, "api-key-token")):
         assert (await caller.post(f"/v1/auth/{path}", json={"api_key": who.key})).status_code == 403
-    for public in ("/v1/health", "/v1/auth/jwt-public-key"):
+    for public in ("/v1/health/hsm", "/v1/auth/jwt-public-key"):
         assert (await caller.get(public)).status_code == 200
     caller.headers["authorization"] = "Bearer ocv_" + "x" * 43
     assert (await caller.get("/v1/vaults")).status_code == 401

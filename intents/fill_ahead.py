@@ -22,6 +22,7 @@ from signer.errors import SignerError
 from vault.audit.write import write
 from vault.context import Context
 from vault.errors import Problem
+from vault.restores import gate as restored
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ async def fill_ahead(context: Context, chain: Chain, client: ChainClient, addres
         tracked = await wallets.read(connection, chain.chain_id, address)
         ahead = max(tracked, mined_nonce) + AHEAD
         due = await wallets.left_behind(connection, chain.chain_id, address, mined_nonce, ahead, MAX_ROWS)
-    if not due:
-        return
+        if not due or await restored.find(connection) is not None:
+            return
     # one endpoint's word would open again, far above the chain, what a human has freed
     proven = await counts.proven(client, address, tracked, mined_nonce)
     now = await quote(client, address)

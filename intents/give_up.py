@@ -39,6 +39,7 @@ from vault.auth.dependencies import org_admin
 from vault.context import Context
 from vault.errors import Problem, conflict, not_found
 from vault.networks.service import load_chain
+from vault.restores import gate as restored
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ async def give_up(
     found = await read.one(context, agent_id, transaction_id)
     row = found.row
     async with context.database.statements() as connection:
+        await restored.require_open(connection)
         outbid = await to_outbid(connection, row)
         # also a disabled or removed chain: what was signed there is seen through
         chain = await load_chain(connection, row["chain_id"])
@@ -160,7 +162,11 @@ async def _sign(
 async def sign_filler(
     context: Context, connection: AsyncConnection, row: Mapping[str, Any], filler: Transaction, address: bytes
 ) -> tuple[UUID, SignedTransaction]:
-    """Have the filler signed and write it down as an attempt of `row`, whose wallet the caller has locked."""
+    """Have the filler signed and write it down as an attempt of `row`, whose wallet the caller has locked.
+
+    503 in a copy that is old: what it does not know of may have used the nonce, or been given its own filler.
+    """
+    await restored.require_open(connection, binding=True)
     approval = approve_filler(
         filler,
         sender=address,

@@ -18,6 +18,7 @@ from vault.auth.caller import Caller
 from vault.errors import conflict, forbidden
 from vault.freezes import gate
 from vault.networks.service import resolve_chain, resolve_chains
+from vault.restores import gate as restored
 from vault.secrets.signing_key import SigningKey, find_signing_key
 
 
@@ -38,9 +39,11 @@ async def pass_gate(connection: AsyncConnection, caller: Caller, agent: AgentGua
     """Pass the gate of the freezes and return when; `agent` is what `hold` gave. 403 for one that may not sign.
 
     From that moment to the commit no freeze and no rule on addresses comes between, and a human's stop waits for us.
+    Behind it the gate of restored copies: 503 where this one is found to be old by now.
     """
     require_usable(agent)
     await gate.require_open(connection, caller.org_id, caller.id, binding=True)
+    await restored.require_open(connection, binding=True)
     # not before: while we waited here nobody waited for us
     return datetime.now(UTC)
 

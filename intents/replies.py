@@ -7,6 +7,7 @@ from pydantic import Field
 
 from vault.freezes.schemas import FROZEN
 from vault.problem_replies import ProblemDetails, or_problem
+from vault.restores.schemas import RESTORED
 from vault.schemas import Reply, Timestamp
 
 
@@ -129,9 +130,16 @@ class BundleReply(Reply):
     simulations: list[SimulationReply]
 
 
-SUBMISSION_REFUSED: Final[dict[int | str, dict[str, Any]]] = FROZEN | {
-    422: {"model": SimulationFailedReply | ProblemDetails, "description": "It would revert, or could never be mined"}
-}
-SIGNATURE_REFUSED: Final[dict[int | str, dict[str, Any]]] = FROZEN | {
-    422: or_problem(NotSimulated, "It would revert, or could never be mined")
-}
+SUBMISSION_REFUSED: Final[dict[int | str, dict[str, Any]]] = (
+    FROZEN
+    | RESTORED
+    | {
+        422: {
+            "model": SimulationFailedReply | ProblemDetails,
+            "description": "It would revert, or could never be mined",
+        }
+    }
+)
+SIGNATURE_REFUSED: Final[dict[int | str, dict[str, Any]]] = (
+    FROZEN | RESTORED | {422: or_problem(NotSimulated, "It would revert, or could never be mined")}
+)

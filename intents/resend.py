@@ -10,6 +10,7 @@ from chains.rpc import ChainClient, SendOutcome
 from intents import broadcast
 from intents.entries import Entry
 from vault.context import Context
+from vault.restores import gate as restored
 
 _NAME_HOLE = text("""
     UPDATE transactions SET error_message = :message
@@ -21,7 +22,13 @@ _NAME_HOLE = text("""
 async def resend(context: Context, client: ChainClient, mined_nonce: int | None, entries: list[Entry]) -> None:
     """The worker's half of broadcasting: stored bytes only, from the chain's nonce upwards (None: not known)."""
     entries = [entry for entry in entries if entry.to_send is not None]
-    if mined_nonce is not None and entries and entries[0].nonce > mined_nonce:
+    if not entries:
+        return
+    async with context.database.statements() as connection:
+        if await restored.find(connection) is not None:
+            # these bytes may have been given up, or displaced, after this copy was made
+            return
+    if mined_nonce is not None and entries[0].nonce > mined_nonce:
         await _name_hole(context, entries[0], mined_nonce)
     waiting = [entry.to_send for entry in entries]
     lost = await _lost(client, [each for each in waiting if each.sent and each.stale])

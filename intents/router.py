@@ -30,6 +30,8 @@ from vault.auth.dependencies import caller as authenticated
 from vault.context import Context, context_of
 from vault.errors import bad_request, forbidden, not_found
 from vault.freezes.schemas import FROZEN
+from vault.restores.gate import require_open
+from vault.restores.schemas import RESTORED
 
 router = APIRouter(prefix="/v1/agents/{agent_id}/transactions", tags=["Transactions"])
 
@@ -117,6 +119,7 @@ async def submit_transaction(
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY_CHARS:
         raise bad_request(f"Idempotency-Key must have 1 to {MAX_KEY_CHARS} characters.")
     async with context.database.statements() as connection:
+        await require_open(connection)
         draft = await draft_of(connection, body)
     answer = await submit(context, engine, caller, draft, idempotency_key)
     return JSONResponse(answer.body, status_code=answer.status)
@@ -128,26 +131,29 @@ async def sign_transaction(
 ) -> dict[str, Any]:
     """Sign a transaction without sending it; the next signature takes its nonce unless this was sent."""
     async with context.database.statements() as connection:
+        await require_open(connection)
         draft = await draft_of(connection, body)
     return await sign_only(context, engine, caller, draft)
 
 
-@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}, **FROZEN})
+@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}, **FROZEN, **RESTORED})
 async def simulate_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, raw: RawDep
 ) -> dict[str, Any]:
     """Say what a transaction would do, under the same guardrails; nothing is signed."""
     async with context.database.statements() as connection:
+        await require_open(connection)
         draft = await draft_of(connection, body)
     return await simulate_one(context, caller, draft, raw=raw)
 
 
-@router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}, **FROZEN})
+@router.post("/simulate-bundle", response_model=None, responses={200: {"model": BundleReply}, **FROZEN, **RESTORED})
 async def simulate_transactions(
     body: BundleRequest, caller: AgentDep, context: ContextDep, raw: RawDep
 ) -> dict[str, Any]:
     """Say what several transactions would do, each on the state the one before left."""
     async with context.database.statements() as connection:
+        await require_open(connection)
         drafts = [await draft_of(connection, each) for each in body.transactions]
     return await simulate_bundle(context, caller, drafts, raw=raw)
 
@@ -174,7 +180,9 @@ async def get_transaction(
     return show(shown, await read.one(context, agent_id, transaction_id))
 
 
-@router.post("/{transaction_id}/give-up", response_model=None, responses={200: {"model": TransactionReply}})
+@router.post(
+    "/{transaction_id}/give-up", response_model=None, responses={200: {"model": TransactionReply}, **RESTORED}
+)
 async def give_up_transaction(
     agent_id: UUID, transaction_id: UUID, caller: ReaderDep, context: ContextDep, engine: EngineDep
 ) -> dict[str, Any]:

@@ -27,6 +27,8 @@ SIGNER_INSERT_ONLY = ("redemptions",)
 # whoever has the application or the signer may mark these as deleted, never take them away: keys come back from here
 KEPT = ("vaults", "secrets", "secret_versions")
 KEPT_BY_SIGNER = ("keys", "vault_keys")
+# how far this instance came: the application reads it; the signer counts on
+INSTANCE_TABLE = "instance"
 REVISION_TABLE = "alembic_version"
 
 
@@ -91,6 +93,11 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
         statements += [
             f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON public.{HEADS} FROM {{app}}",
             f"GRANT INSERT ON public.{HEADS} TO {{signer}}",
+        ]
+    if _exists(connection, f"public.{INSTANCE_TABLE}"):
+        statements += [
+            f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON public.{INSTANCE_TABLE} FROM {{app}}",
+            f"GRANT SELECT, UPDATE (epoch) ON public.{INSTANCE_TABLE} TO {{signer}}",
         ]
     if _exists(connection, f"public.{REVISION_TABLE}"):
         statements += [

@@ -16,6 +16,7 @@ import vault.limits.models
 import vault.networks.models
 import vault.orgs.models
 import vault.policies.models
+import vault.restores.models
 import vault.secrets.models
 import vault.signing_keys.models
 import vault.vaults.models

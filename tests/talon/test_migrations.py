@@ -25,6 +25,7 @@ import vault.limits.models
 import vault.networks.models
 import vault.orgs.models
 import vault.policies.models
+import vault.restores.models
 import vault.secrets.models
 import vault.signing_keys.models
 import vault.vaults.models
@@ -36,7 +37,7 @@ from tests.support.postgres import Postgres, running_postgres
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
 MODELS += (vault.audit.models, vault.cmek.models, vault.freezes.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
-MODELS += (vault.signing_keys.models,)
+MODELS += (vault.restores.models, vault.signing_keys.models)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ def serve() -> None:
     """Run until Ctrl-C (status 0), or until it cannot go on (status 1 and a line that says why)."""
     try:
         settings = Settings.from_environment()
+        for name in Settings.unread():
+            say(f"warning: {name} is no variable of Talon's; nobody reads it")
         configure(settings.log_level)
         Supervisor(settings, say).run()
     except (*FOR_PEOPLE, SupervisorError, ChildKeepsDying) as error:

@@ -211,7 +211,7 @@ async def test_a_taken_port_is_said_in_a_line(own: Running, tmp_path: Path) -> N
 async def test_a_senseless_variable_is_said_in_a_line(tmp_path: Path) -> None:
     done = await asyncio.to_thread(serve, tmp_path, TALON_WORKERS="many")
     assert done.returncode == 1
-    assert done.stdout.startswith("talon stopped: TALON_WORKERS: ")
+    assert done.stdout.startswith("talon stopped: TALON_WORKERS must be a whole number")
 
 
 async def test_a_stop_while_still_starting_leaves_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from signer.config import SignerConfig
 from signer.cryptoki import WrappingKeyError
 from signer.custody import CustodyBroken
+from signer.epoch import OlderDatabase
 from signer.errors import SignerError
 from signer.hsm import HsmFault, WrongToken
 from signer.operations import Operations
@@ -50,7 +51,7 @@ def main() -> int:
     harden()
     try:
         asyncio.run(serve(SignerConfig.read(arguments.config)))
-    except (CustodyBroken, HsmLost, SignerError, WrappingKeyError, WrongToken) as error:
+    except (CustodyBroken, HsmLost, OlderDatabase, SignerError, WrappingKeyError, WrongToken) as error:
         log.error("cannot serve: %s", error)
         return 1
     except HsmFault as error:

@@ -88,10 +88,7 @@ class Hsm:
     def __init__(self, config: SignerConfig) -> None:
         self.module = config.pkcs11_module
         self.wrap_mechanism = Mechanism(config.wrap_mechanism)
-        with _serialised(config):
-            self._token = pkcs11.lib(self.module).get_token(token_label=config.pkcs11_token)
-            # never closed: closing the session that logged in logs the whole process out
-            self.session = self._token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
+        self._token, self.session = open_session(config)
         self.slot_id = int(self._token.slot.slot_id)
         self.provider = str(self._token.manufacturer_id).strip() or "pkcs11"
         self.unusable = False
@@ -273,6 +270,13 @@ def jwt_label(kid: str) -> str:
 def audit_label(kid: str) -> str:
     """The token label of a pair that signs audit heads."""
     return f"talon-audit-{kid}"
+
+
+def open_session(config: SignerConfig) -> tuple[Any, Any]:
+    """The token, and a session that is logged in. It is never closed: that would log the whole process out."""
+    with _serialised(config):
+        token = pkcs11.lib(config.pkcs11_module).get_token(token_label=config.pkcs11_token)
+        return token, token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
 
 
 @contextmanager

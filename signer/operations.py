@@ -8,6 +8,7 @@ from chains.transactions import from_fields
 from signer import custody
 from signer.audit import AuditHeads
 from signer.config import SignerConfig
+from signer.epoch import Epoch
 from signer.errors import ProtocolError, SignerError
 from signer.hsm import Hsm, WrongToken
 from signer.jwt import Tokens
@@ -32,12 +33,14 @@ class Operations:
         self.seals = Seals(self.hsm, self.store)
         self.tokens = Tokens(self.hsm, self.store)
         self.audit = AuditHeads(self.hsm, self.store)
+        self.epoch = Epoch(self.hsm, self.store, config.epoch_file)
         self.custody: dict[str, str] = {}
 
     async def open(self) -> None:
         """Create what must exist once, attack it, and see that the token is the one of this database.
 
-        Raises CustodyBroken when an attack works, WrongToken when the stored keys are not this token's.
+        Raises CustodyBroken when an attack works, WrongToken when the stored keys are not this token's, OlderDatabase
+        when the database was put back since the supervisor looked.
         """
         async with self.store.bootstrap():
             empty = await self.store.is_empty()
@@ -52,6 +55,7 @@ class Operations:
                 await self.keys.load(newest.id)
             except SignerError as error:
                 raise WrongToken(f"a stored key does not load with this token ({error})") from None
+        await self.epoch.open()
 
     # 1. At once, on arrival: one call of the HSM, no database
 

@@ -69,7 +69,7 @@ class Server:
     async def serve(self, ready: Callable[[], None]) -> None:
         """Listen and work until stopped; HsmLost when the token stops working."""
         server = await self._listen()
-        workers = [asyncio.create_task(work()) for work in (self._sign, self._work, self._refresh)]
+        workers = [asyncio.create_task(work()) for work in (self._sign, self._work, self._refresh, self._count_on)]
         stopped = asyncio.create_task(self._stopping.wait())
         ready()
         done, _ = await asyncio.wait([*workers, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -175,6 +175,7 @@ class Server:
                 batch.append(self._to_sign.get_nowait())
             async with self._signing:
                 await self._operations.signing.batch(batch)
+            self._operations.epoch.signed.set()
             self._check_hsm()
 
     async def _work(self) -> None:
@@ -201,6 +202,9 @@ class Server:
             except SignerError as error:
                 log.warning("the token-signing key was not refreshed: %s", error)
             self._check_hsm()
+
+    async def _count_on(self) -> None:
+        await self._operations.epoch.count_on()
 
     def _check_hsm(self) -> None:
         if self._operations.hsm.unusable:

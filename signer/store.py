@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from signer.audit_store import AuditStore
-from signer.link import Link
+from signer.link import Link, Row
 from signer.redeem import Redeemed, Redeeming, redeem
 
 # The right to create what must exist once (roots, the first JWT key). A lock on a table of the signer's own, because
@@ -62,6 +62,7 @@ class Store:
         # signatures do not queue behind anything else
         self._redemptions, self._rest = Link(url), Link(url)
         self.audit = AuditStore(self._rest)
+        self._has_instance = False
 
     @asynccontextmanager
     async def bootstrap(self) -> AsyncIterator[None]:
@@ -198,6 +199,21 @@ class Store:
         )
         return int.from_bytes(_bytes(rows[0][0]), "big") if rows else None
 
+    async def epoch(self) -> tuple[UUID, int] | None:
+        """Which instance this is and how far it has come; None in a database of the signer's alone."""
+        if not self._has_instance:
+            rows = await self._rest.rows("SELECT 1 WHERE to_regclass('public.instance') IS NOT NULL")
+            self._has_instance = bool(rows)
+        if not self._has_instance:
+            return None
+        return _epoch(await self._rest.rows("SELECT id, epoch FROM public.instance"))
+
+    async def raise_epoch(self) -> tuple[UUID, int] | None:
+        """Count on, durable when this returns; what `epoch` says from then on."""
+        if not self._has_instance:
+            return None
+        return _epoch(await self._rest.rows("UPDATE public.instance SET epoch = epoch + 1 RETURNING id, epoch"))
+
     def close(self) -> None:
         """Hang up."""
         for link in (self._redemptions, self._rest):
@@ -207,6 +223,11 @@ class Store:
 def _key(row: tuple[bytes | None, ...]) -> StoredKey:
     key_id, wrapped, public_key, address = (_bytes(column) for column in row)
     return StoredKey(UUID(bytes=key_id), wrapped, public_key, address)
+
+
+def _epoch(rows: Sequence[Row]) -> tuple[UUID, int]:
+    ((instance_id, epoch),) = rows
+    return UUID(bytes=_bytes(instance_id)), _int(epoch)
 
 
 def _int(column: bytes | None) -> int:

@@ -6,8 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import make_url
 
@@ -16,6 +19,7 @@ from talon import __version__
 from talon.bootstrap import PACKAGES, ROOT
 from talon.confine import Confinement
 from talon.database import Urls
+from talon.epoch import read_token
 from talon.layout import NOBODY_ELSE, SEPARATE, Identities, Layout, own
 from talon.postgres import write_secret
 from talon.processes import Child
@@ -24,6 +28,23 @@ from talon.token import TokenInfo
 
 PROBE_TIMEOUT_S = 30.0
 ANVIL_CHAIN_ID = 31337
+# nothing of our own environment: it may hold passwords
+BASIC_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True)
+class TokenAccess:
+    """What a process of the signer's is told of the token, and what of the files and environment it needs for it."""
+
+    config: dict[str, str]
+    readable: tuple[str, ...]
+    writable: tuple[str, ...]
+    environment: dict[str, str]
 
 
 def program_paths() -> tuple[str, ...]:
@@ -67,8 +88,8 @@ class Children:
         )
         return self._child("anvil", command, confinement, HOME=str(self.layout.chain))
 
-    def signers(self, urls: Urls, token: TokenInfo, listener: socket.socket) -> list[Child]:
-        """The signer processes; all accept on the one listening socket, which outlives each of them."""
+    def token_access(self, token: TokenInfo) -> TokenAccess:
+        """How a process of the signer's comes to the token."""
         pin_file = token.pin_file
         if token.conf is None:
             # an operator's file belongs to the operator: hand the signer a copy of its own
@@ -78,23 +99,41 @@ class Children:
         lock_file.touch(mode=0o600)
         own(lock_file, self.identities.signer)
         config = {
-            "socket_fd": listener.fileno(),
-            "allowed_uids": sorted({os.geteuid(), self.identities.app or os.geteuid()}),
-            "database_url": urls.signer,
             "pkcs11_module": token.module,
             "pkcs11_token": token.label,
             "pkcs11_pin_file": str(pin_file),
             "lock_file": str(lock_file),
         }
-        readable = self._visible(urls.signer)
         writable: tuple[str, ...] = (str(self.layout.run),)
         if token.conf is not None:
             writable = (*writable, str(token.conf.parent))
-        confinement = Confinement(self.identities.signer, (*readable, token.module), writable, directory=str(ROOT))
         environment = {"SOFTHSM2_CONF": str(token.conf)} if token.conf is not None else {}
+        return TokenAccess(config, (token.module,), writable, environment)
+
+    def token_reader(self, access: TokenAccess) -> AbstractContextManager[Callable[[], dict[UUID, int]]]:
+        """A short-lived child that reads the epochs in the token."""
+        readable = (*self._visible(None), *access.readable)
+        confinement = Confinement(self.identities.signer, readable, access.writable, directory=str(ROOT))
+        return read_token(access.config, {**BASIC_ENVIRONMENT, **access.environment}, confinement)
+
+    def signers(
+        self, urls: Urls, access: TokenAccess, listener: socket.socket, epoch_file: Path | None
+    ) -> list[Child]:
+        """The signer processes; all accept on the one listening socket, which outlives each of them."""
+        config = {
+            **access.config,
+            "socket_fd": listener.fileno(),
+            "allowed_uids": sorted({os.geteuid(), self.identities.app or os.geteuid()}),
+            "database_url": urls.signer,
+            "epoch_file": str(epoch_file) if epoch_file is not None else None,
+        }
+        readable = (*self._visible(urls.signer), *access.readable)
+        outside = () if epoch_file is None else (str(epoch_file.parent),)
+        writable = (*access.writable, *outside)
+        confinement = Confinement(self.identities.signer, readable, writable, directory=str(ROOT))
         command = self._python("signer", self._write_config("signer", config, self.identities.signer))
         return [
-            self._child(f"signer-{number}", command, confinement, listener.fileno(), **environment)
+            self._child(f"signer-{number}", command, confinement, listener.fileno(), **access.environment)
             for number in range(1, self.settings.signers + 1)
         ]
 
@@ -151,8 +190,8 @@ class Children:
         readable = (*self._visible(urls.app), str(self.layout.run), str(self.layout.signer_socket.parent.parent))
         return Confinement(self.identities.app, readable, (str(self.layout.metrics),), directory=str(ROOT))
 
-    def _visible(self, url: str) -> tuple[str, ...]:
-        host = make_url(url).query.get("host", "")
+    def _visible(self, url: str | None) -> tuple[str, ...]:
+        host = "" if url is None else make_url(url).query.get("host", "")
         sockets = (host,) if isinstance(host, str) and host.startswith("/") else ()
         return tuple(path for path in (*program_paths(), *sockets) if Path(path).exists())
 
@@ -167,13 +206,5 @@ class Children:
     def _child(
         self, name: str, command: list[str], confinement: Confinement, *descriptors: int, **environment: str
     ) -> Child:
-        # nothing of our own environment: it may hold passwords
-        basic = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
-        return Child(
-            name, command, confinement, self.layout.logs / f"{name}.log", {**basic, **environment}, descriptors
-        )
+        whole = {**BASIC_ENVIRONMENT, **environment}
+        return Child(name, command, confinement, self.layout.logs / f"{name}.log", whole, descriptors)

@@ -99,6 +99,8 @@ class Instance:
             "TALON_ANVIL_PORT": str(self.anvil_port),
             "TALON_ADMIN_EMAIL": self.admin_email,
             "TALON_ADMIN_PASSWORD": self.admin_password,
+            # what is tried out leaves nothing outside its home
+            "TALON_EPOCH_DIRECTORY": "off",
         }
         self.lines, self._said = [], queue.SimpleQueue()
         confinement = Confinement(death_signal=signal.SIGTERM, directory=str(ROOT))

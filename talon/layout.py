@@ -70,6 +70,11 @@ class Layout:
         return self.home / "pids.json"
 
     @property
+    def instance(self) -> Path:
+        """Which instance lives here, as JSON: known without its database."""
+        return self.home / "instance.json"
+
+    @property
     def signer_socket(self) -> Path:
         """The signer's socket, under a name short enough for the kernel."""
         return short_directory(self.run / "signer") / "signer.sock"

@@ -15,11 +15,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from uuid import UUID
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from anvil.chain import check_port, find_binary
+from talon import epoch
 from talon.children import ANVIL_CHAIN_ID, Children, choose_identities
 from talon.database import Urls, external
 from talon.home import home_lock
@@ -86,14 +88,17 @@ class Supervisor:
         if settings.anvil_port:
             check_port(settings.anvil_port)
             self._launch(make.anvil(settings.anvil_binary or find_binary()))
-        token = self._token(identities.signer)
-        urls = self._database()
-        # 3. The schema, before anybody looks at it.
-        self._migrate(urls)
+        access = make.token_access(self._token(identities.signer))
+        with make.token_reader(access) as in_token:
+            urls = self._database()
+            # 3. The schema, before anybody looks at it; and whether this database is an older copy.
+            self._migrate(urls)
+            started = self._count_start(urls, identities.signer, in_token())
         # 4. The processes; the signer's socket is ours, so it survives a signer.
         signer_listener = self._listen_unix(identities.app)
         self.listeners.append(signer_listener)
-        for child in (*make.signers(urls, token, signer_listener), *make.apis(urls, api_listener), make.worker(urls)):
+        signers = make.signers(urls, access, signer_listener, started.file)
+        for child in (*signers, *make.apis(urls, api_listener), make.worker(urls)):
             self._launch(child)
         # 5. First inhabitants.
         asyncio.run(self._populate(urls))
@@ -192,6 +197,16 @@ class Supervisor:
             # the server's own words; the statement and the URL stay out
             said = str(error.orig).strip().splitlines() or ["no reason given"]
             raise SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)") from error
+
+    def _count_start(self, urls: Urls, signer_uid: int | None, in_token: dict[UUID, int]) -> epoch.Started:
+        directory = epoch.directory_of(self.settings, self.layout.home, self.say)
+        started = epoch.start(urls.owner, directory, signer_uid, in_token)
+        if started.frozen is not None:
+            self.say(f"frozen: nothing is signed: {started.frozen} What to do stands in docs/backup.md")
+        fresh = self.layout.instance.with_suffix(".new")
+        fresh.write_text(json.dumps({"id": str(started.instance_id)}))
+        fresh.rename(self.layout.instance)
+        return started
 
     async def _populate(self, urls: Urls) -> None:
         """The first human and the default chains; both leave alone what is there already."""

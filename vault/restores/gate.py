@@ -23,9 +23,10 @@ _COLUMNS = "id, found_at, found_by, why, listed_at, counted_at, credentials_ende
 _LOOK = text(f"SELECT {_COLUMNS} FROM restores WHERE opened_at IS NULL")  # noqa: S608 - our own column names
 # FOR SHARE for the table lock that goes with it, held to the end of the transaction even where no row is found
 _PASS = text(f"SELECT {_COLUMNS} FROM restores WHERE opened_at IS NULL FOR SHARE")  # noqa: S608 - the same
-_CLOSE = text("LOCK TABLE restores IN EXCLUSIVE MODE")
+# also for the supervisor, on a connection of its own
+CLOSE = text("LOCK TABLE restores IN EXCLUSIVE MODE")
 _PATIENCE = text(f"SET LOCAL lock_timeout = {CLOSING_TIMEOUT_MS}")
-_FREEZE = text("""
+FREEZE = text("""
     INSERT INTO restores (found_by, why) VALUES (:found_by, :why)
     ON CONFLICT ((opened_at IS NULL)) WHERE opened_at IS NULL DO NOTHING
 """)
@@ -49,13 +50,13 @@ async def require_open(connection: AsyncConnection, *, binding: bool = False) ->
 async def close(connection: AsyncConnection) -> None:
     """Let no signature be made from now to the end of the transaction, and wait for those under way."""
     await connection.execute(_PATIENCE)
-    await connection.execute(_CLOSE)
+    await connection.execute(CLOSE)
 
 
 async def freeze(connection: AsyncConnection, found_by: FoundBy, why: str) -> bool:
     """Freeze from this transaction's commit on; False where it was frozen already, which keeps its first reason."""
     await close(connection)
-    return (await connection.execute(_FREEZE, {"found_by": found_by, "why": why})).rowcount == 1
+    return (await connection.execute(FREEZE, {"found_by": found_by, "why": why})).rowcount == 1
 
 
 def refusal(found: AnyRow) -> Problem:

@@ -1,9 +1,9 @@
-"""The rolling 24 h limit: lock, reserve, settle, release. Amounts in wei, the clock is the database's.
+"""The rolling 24 h limit: lock, reserve, settle, release. Amounts in wei, the clock is the database's, if believed.
 
 The budget row carries the sum of all reservations that count; what has left the window is subtracted when the
 row is locked (and by the worker in between), so that the total costs the same however long the history is.
-Rows are found by their timestamps at every lock: nothing is cached beside the row itself. The time is
-`statement_timestamp()`, read after the lock is held: `clock_timestamp()` is volatile and would keep the index unused.
+Rows are found by their timestamps at every lock: nothing is cached beside the row itself. The time is the one that is
+believed (`vault.clock.now`), read after the lock is held.
 """
 
 from datetime import datetime
@@ -12,13 +12,23 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_READ = text("""
+from vault.clock.now import BELIEVED_NOW, LATEST_NOW
+
+
+def _has_left(counted_from: str) -> str:
+    """That a row has left the window by the believed time. Said of the clock too, it tells the planner that few have;
+    `clock_timestamp()` is volatile and would keep the index unused."""
+    day_ago = "- interval '24 hours'"
+    return f"{counted_from} <= statement_timestamp() {day_ago} AND {counted_from} <= {BELIEVED_NOW} {day_ago}"
+
+
+_READ = text(f"""
     SELECT b.window_wei - COALESCE((
         SELECT sum(s.value_wei) FROM spend_reservations s
         WHERE s.agent_id = b.agent_id AND s.in_window
-          AND s.counted_from <= statement_timestamp() - interval '24 hours'), 0) AS spent
+          AND {_has_left("s.counted_from")}), 0) AS spent
     FROM agent_budgets b WHERE b.agent_id = :agent_id
-""")
+""")  # noqa: S608 - made of a constant
 
 _LOCK = text("SELECT window_wei FROM agent_budgets WHERE agent_id = :agent_id FOR UPDATE")
 
@@ -27,29 +37,29 @@ _CREATE = text("""
 """)
 
 # a statement of its own after the lock: in READ COMMITTED it then sees what the holder before us committed
-_EXPIRE = text("""
+_EXPIRE = text(f"""
     WITH gone AS (
         UPDATE spend_reservations SET in_window = false
         WHERE agent_id = :agent_id AND in_window
-          AND counted_from <= statement_timestamp() - interval '24 hours'
+          AND {_has_left("counted_from")}
         RETURNING value_wei
     ), total AS (SELECT COALESCE(sum(value_wei), 0) AS wei FROM gone)
     UPDATE agent_budgets b SET window_wei = b.window_wei - total.wei
     FROM total WHERE b.agent_id = :agent_id RETURNING b.window_wei
-""")
+""")  # noqa: S608 - made of a constant
 
-_RESERVE = text("""
+_RESERVE = text(f"""
     WITH reserved AS (
-        INSERT INTO spend_reservations (transaction_id, agent_id, value_wei, state, in_window)
-        VALUES (:transaction_id, :agent_id, :value_wei, 'open', true)
+        INSERT INTO spend_reservations (transaction_id, agent_id, value_wei, state, in_window, reserved_at)
+        VALUES (:transaction_id, :agent_id, :value_wei, 'open', true, {LATEST_NOW})
     )
     UPDATE agent_budgets SET window_wei = window_wei + :value_wei WHERE agent_id = :agent_id
-""")
+""")  # noqa: S608 - made of a constant
 
-_SETTLE = text("""
-    UPDATE spend_reservations SET state = 'settled', settled_at = :block_at
+_SETTLE = text(f"""
+    UPDATE spend_reservations SET state = 'settled', settled_at = COALESCE(:block_at, {LATEST_NOW})
     WHERE transaction_id = :transaction_id AND state IN ('open', 'settled')
-""")
+""")  # noqa: S608 - made of a constant
 
 _REOPEN = text("""
     WITH reopened AS (
@@ -84,10 +94,10 @@ _RECOUNT = text("""
     WHERE agent_id = :agent_id
 """)
 
-_STALE = text("""
+_STALE = text(f"""
     SELECT DISTINCT agent_id FROM spend_reservations
-    WHERE in_window AND counted_from <= statement_timestamp() - interval '24 hours' LIMIT 100
-""")
+    WHERE in_window AND {_has_left("counted_from")} LIMIT 100
+""")  # noqa: S608 - made of a constant
 
 
 async def read(connection: AsyncConnection, agent_id: UUID) -> int:
@@ -112,8 +122,9 @@ async def reserve(connection: AsyncConnection, agent_id: UUID, transaction_id: U
     )
 
 
-async def settle(connection: AsyncConnection, transaction_id: UUID, block_at: datetime) -> None:
-    """The transaction was mined in a block of time `block_at`: it counts for 24 h from the later moment."""
+async def settle(connection: AsyncConnection, transaction_id: UUID, block_at: datetime | None) -> None:
+    """Mined in a block of time `block_at`, None for unknown: it counts for 24 h from then or now, or from when it was
+    reserved if that is later."""
     await connection.execute(_SETTLE, {"transaction_id": transaction_id, "block_at": block_at})
 
 

@@ -15,26 +15,31 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vault.clock.now import BELIEVED_NOW, LATEST_NOW
 from vault.db import Database
 from vault.errors import Problem, conflict
 
 LEASE_S = 10
 MAX_KEY_CHARS = 255
 
-_CLAIM = text("""
-    INSERT INTO idempotency_keys AS k (agent_id, key_hash, draft_hash, fence, lease_until)
-    VALUES (:agent_id, :key_hash, :draft_hash, :fence, clock_timestamp() + make_interval(secs => :lease_s))
+# A lease that ends later than one from now would is of a clock that was stepped back since: it may be taken over, as
+# any that is over; the fence decides who signs. A key itself is old by the time that is believed.
+_HELD = f"k.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '{LEASE_S} seconds'"
+
+_CLAIM = text(f"""
+    INSERT INTO idempotency_keys AS k (agent_id, key_hash, draft_hash, fence, lease_until, created_at)
+    VALUES (:agent_id, :key_hash, :draft_hash, :fence, clock_timestamp() + make_interval(secs => :lease_s),
+            {LATEST_NOW})
     ON CONFLICT (agent_id, key_hash) DO UPDATE
        SET fence = EXCLUDED.fence, lease_until = EXCLUDED.lease_until
-     WHERE k.transaction_id IS NULL AND k.lease_until < clock_timestamp()
-       AND k.draft_hash = EXCLUDED.draft_hash
+     WHERE k.transaction_id IS NULL AND NOT ({_HELD}) AND k.draft_hash = EXCLUDED.draft_hash
     RETURNING fence
-""")
+""")  # noqa: S608 - made of constants
 
-_READ = text("""
-    SELECT draft_hash, transaction_id, lease_until >= clock_timestamp() AS held FROM idempotency_keys
+_READ = text(f"""
+    SELECT draft_hash, transaction_id, {_HELD} AS held FROM idempotency_keys k
     WHERE agent_id = :agent_id AND key_hash = :key_hash
-""")
+""")  # noqa: S608 - made of constants
 
 # not while the row is locked by our own signing: the lease does not matter then
 _RENEW = text("""
@@ -61,18 +66,18 @@ _RELEASE = text("""
     WHERE agent_id = :agent_id AND key_hash = :key_hash AND fence = :fence AND transaction_id IS NULL
 """)
 
-_SWEEP = text("""
+_SWEEP = text(f"""
     DELETE FROM idempotency_keys k
     WHERE (k.agent_id, k.key_hash) IN (
         SELECT i.agent_id, i.key_hash FROM idempotency_keys i
         LEFT JOIN transactions t ON t.id = i.transaction_id
-        WHERE i.created_at < clock_timestamp() - interval '24 hours'
-          AND i.lease_until < clock_timestamp()
+        WHERE i.created_at < {BELIEVED_NOW} - interval '24 hours'
+          AND i.lease_until < {BELIEVED_NOW}
           AND (i.transaction_id IS NULL OR t.final_at IS NOT NULL)
         ORDER BY i.created_at LIMIT 1000
         FOR UPDATE OF i SKIP LOCKED
     )
-""")
+""")  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Every change is conditional on the states it may start from, and moves the ledger in the same transaction.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -107,7 +107,7 @@ async def mined(
         if changed.rowcount:
             if (await connection.execute(_FREED, {"id": transaction_id})).first() is not None:
                 await budget.recount(connection, agent_id, transaction_id)
-            await budget.settle(connection, transaction_id, block_at or datetime.now(UTC))
+            await budget.settle(connection, transaction_id, block_at)
 
 
 async def final(database: Database, transaction_id: UUID, block_hash: bytes) -> None:

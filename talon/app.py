@@ -26,6 +26,7 @@ from vault.agents.router import router as agents
 from vault.audit.router import router as audit
 from vault.auth.recent import Recent
 from vault.auth.routers import ROUTERS as AUTH
+from vault.clock.store import note as clock_note
 from vault.cmek.router import router as cmek
 from vault.context import Context, Options
 from vault.db import SHARED, Database
@@ -71,7 +72,7 @@ ROUTERS = (
 )
 PAGES = (sign_in, mail_links, style)
 # each asked when /v1/health is looked at: a connection in, sentences out
-HEALTH_NOTES: tuple[NoteSource, ...] = ()
+HEALTH_NOTES: tuple[NoteSource, ...] = (clock_note,)
 
 
 def make_context(config: ProcessConfig, *, pool_size: int) -> Context:

@@ -26,6 +26,7 @@ from vault.audit.heads import sign_heads
 from vault.audit.sequence import seal_pending
 from vault.auth.purge import purge as purge_people
 from vault.auth.send_mails import send_mails
+from vault.clock import keep
 from vault.context import Context
 from vault.health.heartbeat import LEADER_LOCK
 from vault.kek.rewrap import rewrap
@@ -82,6 +83,7 @@ def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     chains = ChainsFollowed()
     return (
         Job("reconcile", 0.5, chains.tick, close=chains.close),
+        Job("clock", keep.EVERY_S, keep.Keeper().look),
         Job("first sight", 5, first_sight),
         Job("local chain", 1, watch_local),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),

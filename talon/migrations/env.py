@@ -8,6 +8,7 @@ import vault.admin.models
 import vault.agents.models
 import vault.audit.models
 import vault.auth.models
+import vault.clock.models
 import vault.cmek.models
 import vault.db
 import vault.freezes.models

@@ -17,6 +17,7 @@ import vault.admin.models
 import vault.agents.models
 import vault.audit.models
 import vault.auth.models
+import vault.clock.models
 import vault.cmek.models
 import vault.db
 import vault.freezes.models
@@ -37,7 +38,7 @@ from tests.support.postgres import Postgres, running_postgres
 MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
 MODELS += (vault.audit.models, vault.cmek.models, vault.freezes.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
-MODELS += (vault.restores.models, vault.signing_keys.models)
+MODELS += (vault.clock.models, vault.restores.models, vault.signing_keys.models)
 
 
 @pytest.fixture(scope="module")

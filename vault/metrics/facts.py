@@ -46,7 +46,12 @@ _STUCK = text(f"""
     GROUP BY chain_id, wallet_address ORDER BY oldest_s DESC LIMIT {MAX_WALLETS}
 """)  # noqa: S608 - made of constants
 
-STATEMENTS = {"audit": _AUDIT, "mail": _MAILS, "stuck_wallets": _STUCK}
+_CLOCK = text("""
+    SELECT doubt IS NOT NULL AS in_doubt, extract(epoch FROM clock_timestamp() - believed_at)::float8 AS ahead_s
+    FROM clock
+""")
+
+STATEMENTS = {"audit": _AUDIT, "mail": _MAILS, "stuck_wallets": _STUCK, "clock": _CLOCK}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Moment(Collector):
         yield from self._signer()
         yield from self._queue("audit", "talon_audit_pending", "Audit rows not sealed yet")
         yield from self._queue("mail", "talon_mails_unsent", "Mails not sent yet")
+        yield from self._clock()
         yield from self._stuck()
         yield from self._balances()
         failed = [((name,), rows is None) for name, rows in self.facts.rows.items()]
@@ -56,6 +57,13 @@ class Moment(Collector):
         for row in self.facts.rows[fact] or ():
             yield gauge(name, f"{what}.", [((), row.waiting)])
             yield gauge(f"{name}_oldest_seconds", f"{what}: age of the oldest.", [((), row.oldest_s)])
+
+    def _clock(self) -> Iterator[GaugeMetricFamily]:
+        for row in self.facts.rows["clock"] or ():
+            yield gauge("talon_clock_in_doubt", "Whether the database's clock is in doubt.", [((), row.in_doubt)])
+            yield gauge(
+                "talon_clock_ahead_seconds", "How far it is ahead of the time last believed.", [((), row.ahead_s)]
+            )
 
     def _stuck(self) -> Iterator[GaugeMetricFamily]:
         rows = self.facts.rows["stuck_wallets"]

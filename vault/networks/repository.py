@@ -32,6 +32,12 @@ async def mainnets(transaction: Transaction, most: int) -> Sequence[Row]:
     return (await transaction.execute(query.order_by(_TABLE.c.chain_id).limit(most))).mappings().all()
 
 
+async def enabled(transaction: Transaction, most: int) -> Sequence[Row]:
+    """Enabled chains, by chain id."""
+    query = select(_TABLE).where(_TABLE.c.deleted_at.is_(None), _TABLE.c.is_enabled)
+    return (await transaction.execute(query.order_by(_TABLE.c.chain_id).limit(most))).mappings().all()
+
+
 async def by_names_or_ids(transaction: Transaction, names: Sequence[str], chain_ids: Sequence[int]) -> Sequence[Row]:
     """Live chains, enabled or not, that have one of these names (lower case) or numeric ids."""
     wanted = or_(_TABLE.c.name.in_(names), _TABLE.c.chain_id.in_(chain_ids))

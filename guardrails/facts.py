@@ -1,6 +1,10 @@
 """What a transaction is, as far as guardrails look at it. [pure]"""
 
 from dataclasses import dataclass
+from typing import Final
+
+# More than any amount: stands in what was spent for a transaction whose amount is not known
+UNKNOWN_WEI: Final = 2**256
 
 
 @dataclass(frozen=True, slots=True)

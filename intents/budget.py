@@ -1,7 +1,8 @@
 """The rolling 24 h limit: lock, reserve, settle, release. Amounts in wei, the clock is the database's, if believed.
 
 The budget row carries the sum of all reservations that count; what has left the window is subtracted when the
-row is locked (and by the worker in between), so that the total costs the same however long the history is.
+row is locked (and by the worker in between), so that the total costs the same however long the history is. What was
+paid before a restore is a table of its own, added to it when it is read (`intents.restored.spend`).
 Rows are found by their timestamps at every lock: nothing is cached beside the row itself. The time is the one that is
 believed (`vault.clock.now`), read after the lock is held.
 """
@@ -12,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intents.restored.spend import COUNTED as RESTORED
 from vault.clock.now import BELIEVED_NOW, LATEST_NOW
 
 
@@ -23,11 +25,12 @@ def _has_left(counted_from: str) -> str:
 
 
 _READ = text(f"""
-    SELECT b.window_wei - COALESCE((
-        SELECT sum(s.value_wei) FROM spend_reservations s
-        WHERE s.agent_id = b.agent_id AND s.in_window
-          AND {_has_left("s.counted_from")}), 0) AS spent
-    FROM agent_budgets b WHERE b.agent_id = :agent_id
+    SELECT COALESCE((
+        SELECT b.window_wei - COALESCE((
+            SELECT sum(s.value_wei) FROM spend_reservations s
+            WHERE s.agent_id = b.agent_id AND s.in_window
+              AND {_has_left("s.counted_from")}), 0)
+        FROM agent_budgets b WHERE b.agent_id = :agent_id), 0) + {RESTORED} AS spent
 """)  # noqa: S608 - made of a constant
 
 _LOCK = text("SELECT window_wei FROM agent_budgets WHERE agent_id = :agent_id FOR UPDATE")
@@ -45,7 +48,7 @@ _EXPIRE = text(f"""
         RETURNING value_wei
     ), total AS (SELECT COALESCE(sum(value_wei), 0) AS wei FROM gone)
     UPDATE agent_budgets b SET window_wei = b.window_wei - total.wei
-    FROM total WHERE b.agent_id = :agent_id RETURNING b.window_wei
+    FROM total WHERE b.agent_id = :agent_id RETURNING b.window_wei + {RESTORED}
 """)  # noqa: S608 - made of a constant
 
 _RESERVE = text(f"""

@@ -16,10 +16,12 @@ from chains.transactions import DynamicFeeTransaction, Transaction, max_gas_cost
 from guardrails.approval import approve
 from intents import budget, grounds, idempotency, models, outcome, wallets
 from intents.idempotency import Claim
+from intents.outside.gate import require_still
 from intents.prepare import Prepared, check
+from intents.restored.alike import require_new
 from intents.sign import sign
 from intents.status import Status
-from signer.client import SignedTransaction, SignerClient
+from signer.client import SignedTransaction
 from vault.audit.write import write_for
 from vault.auth.caller import Caller
 from vault.context import Context
@@ -62,12 +64,12 @@ async def commit(context: Context, caller: Caller, prepared: Prepared, kind: Kin
     """Sign `prepared` under the locks and make it durable.
 
     Raises 403 when what a human set by now, or the locked totals, forbid it; 409/422 for a bad explicit nonce or a
-    lost claim; 503 when the signer or the database fails.
+    lost claim, or a stopped wallet; 503 when the signer or the database fails.
     """
     written: Committed | None = None
     try:
         async with context.database.begin() as connection:
-            written = await _sign_and_write(connection, context.signer, caller, prepared, kind, claim)
+            written = await _sign_and_write(context, connection, caller, prepared, kind, claim)
     except IntegrityError as error:
         raise conflict("Another transaction took this nonce; nothing was signed that counts.") from error
     except DBAPIError as error:
@@ -82,8 +84,8 @@ async def commit(context: Context, caller: Caller, prepared: Prepared, kind: Kin
 
 
 async def _sign_and_write(
+    context: Context,
     connection: AsyncConnection,
-    signer: SignerClient,
     caller: Caller,
     prepared: Prepared,
     kind: Kind,
@@ -96,6 +98,7 @@ async def _sign_and_write(
     spent_wei = await budget.lock(connection, caller.id)
     agent = await grounds.hold(connection, caller)
     tracker = await wallets.lock(connection, chain_id, key.address)
+    require_still(context, draft.chain, key.address, tracker)
     # from here on a human's freeze waits for us, for as long as the approval lives and no longer
     passed_at = await grounds.pass_gate(connection, caller, agent)
     # What a human set may have changed since it was read for the first time, or while this waited for a lock: what
@@ -103,6 +106,7 @@ async def _sign_and_write(
     now = await grounds.read(connection, caller, draft, agent)
     if now.key != key:
         raise conflict(f"The key at {draft.signing_key_path} was just replaced; nothing was signed, try again.")
+    await require_new(connection, caller.id, draft, key.address, binding=True)
     # 2. The nonce.
     nonce = await wallets.choose_nonce(
         connection,
@@ -127,7 +131,7 @@ async def _sign_and_write(
         key_id=key.key_id,
         at=passed_at,
     )
-    signed = await sign(connection, signer, approval, transaction, key.address)
+    signed = await sign(connection, context.signer, approval, transaction, key.address)
     # 5. Write everything this signature means, in the same database transaction.
     written = await _write(connection, caller, prepared, kind, transaction, signed)
     if not now.key.is_bound:

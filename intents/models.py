@@ -24,6 +24,11 @@ class Wallet(Base):
     """One account on one chain: the lock that makes its nonces gapless. `next_nonce` is the next free one.
 
     `resynced_at` is when it last went back to the chain's count: from then on it may meet nonces with old bytes.
+
+    What somebody else may have signed with its key (`intents.outside`): all nonces below `accounted_to` are ours, or
+    were used before it came to us (null: never compared). `compared_epoch` is the start (`instance.start_epoch`) at
+    which its chain was asked. `stopped_at` and `stopped_why` keep it from signing until a human opens it,
+    `drifted_at` is when an imported key was last seen to be used elsewhere, `told_at` when its people were last told.
     """
 
     __tablename__ = "wallets"
@@ -33,6 +38,12 @@ class Wallet(Base):
     next_nonce: Mapped[int] = mapped_column(BigInteger, default=0)
     reconciled_at: Mapped[datetime | None] = mapped_column(TIME)
     resynced_at: Mapped[datetime | None] = mapped_column(TIME)
+    accounted_to: Mapped[int | None] = mapped_column(BigInteger)
+    compared_epoch: Mapped[int | None] = mapped_column(BigInteger)
+    stopped_at: Mapped[datetime | None] = mapped_column(TIME)
+    stopped_why: Mapped[str | None] = mapped_column(Text)
+    drifted_at: Mapped[datetime | None] = mapped_column(TIME)
+    told_at: Mapped[datetime | None] = mapped_column(TIME)
 
 
 class AgentBudget(Base):

@@ -24,7 +24,9 @@ from intents import budget, grounds, prior, wallets
 from intents.counts import believed
 from intents.draft import Draft
 from intents.grounds import Grounds
+from intents.outside.gate import require_compared, require_within
 from intents.prior import Prior
+from intents.restored.alike import require_new
 from vault.admin.settings import REQUIRE_SIMULATION, get_setting
 from vault.auth.caller import Caller
 from vault.context import Context
@@ -81,7 +83,10 @@ async def prepare(context: Context, caller: Caller, draft: Draft, *, simulate_al
     found = await read_background(context, caller, draft)
     key, limits = found.grounds.key, found.grounds.limits
     client = context.chains.for_chain(draft.chain)
-    now = await believed(context, client, draft.chain, key.address, found.known, await quote(client, key.address))
+    account = await require_compared(context, draft.chain, key.address)
+    quoted = await quote(client, key.address)
+    await require_within(context, draft.chain, account, quoted.mined_nonce)
+    now = await believed(context, client, draft.chain, key.address, found.known, quoted)
     fees = choose_fees(draft.fees, now.fee_quote)
     check(draft, limits, found.spent_wei, (draft.gas_limit or TRANSACTION_GAS) * fee_cap(fees))
 
@@ -119,6 +124,7 @@ async def read_background(context: Context, caller: Caller, draft: Draft, before
         spent_wei = await budget.read(connection, caller.id) + before_wei
         check(draft, limits, spent_wei, gas_cost_wei=0)
         key = await find_signing_key(connection, caller, draft.signing_key_path)
+        await require_new(connection, caller.id, draft, key.address, binding=False)
         before = await prior.in_flight_calls(connection, draft.chain.chain_id, key.address)
         known = await wallets.known_at_first(connection, draft.chain.chain_id, key.address)
         return Background(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from intents.restored.replies import RestoredTransaction
 from vault.freezes.schemas import FROZEN
 from vault.problem_replies import ProblemDetails, or_problem
 from vault.restores.schemas import RESTORED
@@ -130,9 +131,23 @@ class BundleReply(Reply):
     simulations: list[SimulationReply]
 
 
+class WalletStopped(ProblemDetails):
+    """409: somebody else has signed with the wallet's key; `detail` says what is known, a human opens it."""
+
+    type: Literal["wallet_stopped"]
+    stopped_at: Timestamp
+
+
+STOPPED: Final[dict[int | str, dict[str, Any]]] = {
+    409: {
+        "model": WalletStopped | RestoredTransaction | ProblemDetails,
+        "description": "It clashes with what is in flight or on chain already, or the wallet is stopped",
+    }
+}
 SUBMISSION_REFUSED: Final[dict[int | str, dict[str, Any]]] = (
     FROZEN
     | RESTORED
+    | STOPPED
     | {
         422: {
             "model": SimulationFailedReply | ProblemDetails,
@@ -141,5 +156,5 @@ SUBMISSION_REFUSED: Final[dict[int | str, dict[str, Any]]] = (
     }
 )
 SIGNATURE_REFUSED: Final[dict[int | str, dict[str, Any]]] = (
-    FROZEN | RESTORED | {422: or_problem(NotSimulated, "It would revert, or could never be mined")}
+    FROZEN | RESTORED | STOPPED | {422: or_problem(NotSimulated, "It would revert, or could never be mined")}
 )

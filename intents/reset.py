@@ -33,7 +33,11 @@ _MARK = text("""
                THEN 'The chain was reset; this was signed for the one before.' ELSE error_message END
     WHERE chain_id = :chain_id AND chain_reset_at IS NULL AND nonce IS NOT NULL
 """)
-_START = text("UPDATE wallets SET next_nonce = 0, resynced_at = NULL WHERE chain_id = :chain_id")
+# what its nonces were used for is asked anew as well
+_START = text("""
+    UPDATE wallets SET next_nonce = 0, resynced_at = NULL, accounted_to = NULL, compared_epoch = NULL
+    WHERE chain_id = :chain_id
+""")
 _ORGS = text("""
     SELECT DISTINCT org_id FROM transactions WHERE chain_id = :chain_id AND chain_reset_at IS NULL
       AND nonce IS NOT NULL LIMIT :max_orgs

@@ -20,6 +20,7 @@ from chains.nonces import Counts
 from intents import budget, wallet_view, wallets
 from intents.engine import Engine
 from intents.fill_ahead import fill_ahead
+from intents.outside import accounts
 from intents.status import IN_FLIGHT
 from intents.wallet_replies import ResyncRequest
 from vault.audit.write import write, write_for
@@ -149,6 +150,8 @@ async def _go_back(
     ]
     next_nonce, above_all = free[0], max(free)
     await connection.execute(_SET, named | {"next_nonce": next_nonce})
+    # what was used elsewhere is accounted for by this; where the key was born here, that takes a word of its own
+    await accounts.lift(connection, chain.chain_id, address, max(each.mined for each in said), also_born=False)
     given_up = list(
         (await connection.execute(_GIVE_UP, named | {"above_all": above_all, "in_flight": list(IN_FLIGHT)})).scalars()
     )

@@ -13,6 +13,7 @@ from intents.give_up import give_up
 from intents.idempotency import MAX_KEY_CHARS
 from intents.replies import (
     SIGNATURE_REFUSED,
+    STOPPED,
     SUBMISSION_REFUSED,
     BundleReply,
     SignedReply,
@@ -136,7 +137,9 @@ async def sign_transaction(
     return await sign_only(context, engine, caller, draft)
 
 
-@router.post("/simulate", response_model=None, responses={200: {"model": SimulationReply}, **FROZEN, **RESTORED})
+@router.post(
+    "/simulate", response_model=None, responses={200: {"model": SimulationReply}, **FROZEN, **RESTORED, **STOPPED}
+)
 async def simulate_transaction(
     body: TransactionRequest, caller: AgentDep, context: ContextDep, raw: RawDep
 ) -> dict[str, Any]:

@@ -19,6 +19,12 @@ class ResyncRequest(ExactModel):
     free_reset_chain: bool = False
 
 
+class OpenRequest(ExactModel):
+    """A human's word that what the chain counts is accounted for: the highest count that an endpoint names."""
+
+    mined: int = Field(ge=0, lt=2**63)
+
+
 class CountsReply(Reply):
     """An endpoint's word on the account; both are missing when it does not answer."""
 
@@ -56,6 +62,8 @@ class WalletReply(Reply):
     gap: int | None = None
     signed_above: int | None = None
     resynced_at: Timestamp | None = None
+    stopped_at: Timestamp | None = Field(default=None, description="since when it signs nothing, until it is opened")
+    stopped_why: str | None = None
 
 
 class ResyncReply(WalletReply):

@@ -8,8 +8,9 @@ from chains.addresses import parse_address
 from chains.chain import Chain
 from intents import wallet_view
 from intents.engine import Engine, engine_of
+from intents.outside.human import open_wallet
 from intents.resync import resync
-from intents.wallet_replies import ResyncReply, ResyncRequest, WalletReply
+from intents.wallet_replies import OpenRequest, ResyncReply, ResyncRequest, WalletReply
 from vault.auth.dependencies import OrgAdmin
 from vault.context import Context, context_of
 from vault.errors import not_found
@@ -61,3 +62,11 @@ async def resync_wallet(
     """
     account = parse_address(address)
     return ResyncReply(**await resync(context, engine, caller, chain, account, body or ResyncRequest()))
+
+
+@router.post("/{chain}/{address}/open")
+async def open_stopped_wallet(
+    chain: ChainDep, address: Address, caller: OrgAdmin, context: ContextDep, body: OpenRequest
+) -> WalletReply:
+    """Let a stopped wallet sign again: its chain counts what somebody else signed, and its people know of it."""
+    return WalletReply(**await open_wallet(context, caller, chain, parse_address(address), body.mined))

@@ -28,7 +28,10 @@ _OPEN = text("""
       AND status <> 'sign_only'
     ORDER BY nonce LIMIT :max_open
 """)
-_ROW = text("SELECT next_nonce, resynced_at FROM wallets WHERE chain_id = :chain_id AND address = :address")
+_ROW = text("""
+    SELECT next_nonce, resynced_at, stopped_at, stopped_why FROM wallets
+    WHERE chain_id = :chain_id AND address = :address
+""")
 _ABOVE = text("""
     SELECT count(*) FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND nonce >= :from AND final_at IS NULL
@@ -82,6 +85,8 @@ async def show(
         "gap": gap,
         "signed_above": above,
         "resynced_at": row.resynced_at if row else None,
+        "stopped_at": row.stopped_at if row else None,
+        "stopped_why": row.stopped_why if row else None,
     }
 
 

@@ -17,8 +17,9 @@ from vault.errors import Problem, conflict, unavailable
 MAX_TAKEN = 10_000
 
 _LOCK = text("""
-    SELECT next_nonce, resynced_at IS NOT NULL AS resynced FROM wallets
-    WHERE chain_id = :chain_id AND address = :address FOR UPDATE
+    SELECT next_nonce, resynced_at IS NOT NULL AS resynced, stopped_at, stopped_why,
+           COALESCE(compared_epoch = (SELECT start_epoch FROM instance), false) AS compared
+    FROM wallets WHERE chain_id = :chain_id AND address = :address FOR UPDATE
 """)
 _READ = text("SELECT next_nonce FROM wallets WHERE chain_id = :chain_id AND address = :address")
 # rows are written behind the wallet's lock with the database's clock: what is younger than the newest came later
@@ -184,10 +185,16 @@ async def first_free(connection: AsyncConnection, chain_id: int, address: bytes,
 
 @dataclass(frozen=True)
 class Tracker:
-    """The wallet's own count: the next free nonce; `resynced` where it may meet nonces that were signed before."""
+    """The wallet's own count: the next free nonce; `resynced` where it may meet nonces that were signed before.
+
+    `compared`: its chain was asked since the start; `stopped_at`: a human has to open it (`intents.outside`).
+    """
 
     next_nonce: int
     resynced: bool
+    compared: bool
+    stopped_at: datetime | None
+    stopped_why: str | None
 
 
 async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> Tracker:
@@ -197,7 +204,7 @@ async def lock(connection: AsyncConnection, chain_id: int, address: bytes) -> Tr
     if found is None:
         await connection.execute(_CREATE, named)
         found = (await connection.execute(_LOCK, named)).one()
-    return Tracker(int(found.next_nonce), found.resynced)
+    return Tracker(int(found.next_nonce), found.resynced, found.compared, found.stopped_at, found.stopped_why)
 
 
 def _comes_by(chain_id: int, address: bytes, nonce: int, mined: int, tracker: Tracker) -> Problem:

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from chains.rpc import ChainClients
 from intents.engine import Engine
 from intents.reset_router import router as resets
+from intents.restored.opened import accept
+from intents.restored.router import router as restored
 from intents.router import router as transactions
 from intents.signatures import compare
 from intents.wallet_router import router as wallets
@@ -69,6 +71,7 @@ ROUTERS = (
     transactions,
     wallets,
     resets,
+    restored,
 )
 PAGES = (sign_in, mail_links, style)
 # each asked when /v1/health is looked at: a connection in, sentences out
@@ -83,6 +86,7 @@ def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
         chains=ChainClients(config.rpc_urls),
         options=make_options(config),
         compare_signatures=compare,
+        accept_restored=accept,
         health_notes=HEALTH_NOTES,
     )
 

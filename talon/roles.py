@@ -24,6 +24,9 @@ AUDIT_LOG = ("audit_events", "audit_seals", "audit_heads")
 HEADS = "audit_heads"
 # the signer itself may only add to these; the application may read them, to compare them with what it knows
 SIGNER_INSERT_ONLY = ("redemptions",)
+# what the application may read of the signer's other tables: which accounts were born in the HSM, and which of their
+# nonces were signed, to be held against the chains' counts (`intents.outside`)
+SIGNER_READABLE = {"keys": ("address", "origin"), "signed_nonces": ("address", "chain_id", "nonce")}
 # whoever has the application or the signer may mark these as deleted, never take them away: keys come back from here
 KEPT = ("vaults", "secrets", "secret_versions")
 KEPT_BY_SIGNER = ("keys", "vault_keys")
@@ -58,8 +61,8 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
     """Set every privilege afresh; run by the owner after each upgrade, so that new tables are covered too.
 
     app: reads and writes `public`, may only read and append audit events, only read heads, sees of `signer` what was
-    redeemed. signer: reads and writes `signer`, may only append redemptions, of `public` reads the revision and the
-    audit log, and appends its heads.
+    redeemed, which nonces were signed, and which accounts were born there. signer: reads and writes `signer`, may
+    only append redemptions, of `public` reads the revision and the audit log, and appends its heads.
     """
     names = {
         "app": sql.Identifier(app_role),
@@ -119,6 +122,11 @@ def grants(connection: psycopg.Connection[Any], app_role: str = APP, signer_role
                     "GRANT USAGE ON SCHEMA {schema} TO {app}",
                     f"GRANT SELECT ON {{schema}}.{table} TO {{app}}",
                 ]
+        statements += [
+            f"GRANT SELECT ({', '.join(columns)}) ON {SIGNER_SCHEMA}.{table} TO {{app}}"
+            for table, columns in SIGNER_READABLE.items()
+            if _exists(connection, f"{SIGNER_SCHEMA}.{table}")
+        ]
         statements += [
             f"REVOKE DELETE, TRUNCATE ON {SIGNER_SCHEMA}.{table} FROM {{signer}}"
             for table in KEPT_BY_SIGNER

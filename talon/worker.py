@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from intents import budget, idempotency
 from intents.chains_followed import ChainsFollowed
 from intents.genesis import first_sight, watch_local
+from intents.outside.watch import Watch
+from intents.restored.listing import list_restored
 from signer.errors import SignerError
 from talon.app import close_context, make_context
 from talon.config import ProcessConfig
@@ -80,8 +82,10 @@ async def sign(context: Context) -> None:
 
 def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
-    chains = ChainsFollowed()
+    chains, watch = ChainsFollowed(), Watch()
     return (
+        Job("outside use", 1, watch.tick, close=watch.close),
+        Job("restored", 2, list_restored),
         Job("reconcile", 0.5, chains.tick, close=chains.close),
         Job("clock", keep.EVERY_S, keep.Keeper().look),
         Job("first sight", 5, first_sight),

@@ -1,17 +1,19 @@
 """What a request may reach: the database, the signer, the chains. Built once in `talon.app`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.rpc import ChainClients
 from signer.client import SignerClient
 from vault.audit.compare import Compare
 from vault.cmek.tasks import Tasks
+from vault.columns import AnyRow
 from vault.db import Database
 from vault.health.notes import NoteSource
 from vault.limits.counters import Counters, open_counters
@@ -59,6 +61,9 @@ class Context:
     options: Options
     # the vault does not know what signatures are for
     compare_signatures: Compare | None = None
+    # nor what a restored copy's wallets did without it: called with its row by what opens it, and raises
+    # 409 until that is listed and counted
+    accept_restored: Callable[[AsyncConnection, AnyRow], Awaitable[None]] | None = None
     # what else there is to say on /v1/health
     health_notes: tuple[NoteSource, ...] = ()
 
@@ -74,6 +79,11 @@ class Context:
     def strangers_mails(self) -> asyncio.Semaphore:
         """Two at a time: they wait for each other in the database, and would take its connections from everybody."""
         return asyncio.Semaphore(2)
+
+    @cached_property
+    def comparisons(self) -> "dict[tuple[int, bytes], asyncio.Future[None]]":
+        """The wallets that are held against their chains at this moment, by chain and address: one look each."""
+        return {}
 
     @cached_property
     def rotations(self) -> Tasks:

@@ -2,7 +2,9 @@
 
 from alembic import context
 
-import intents.models  # noqa: F401 - importing is what registers the tables
+import intents.models
+import intents.outside.models
+import intents.restored.models  # noqa: F401 - importing is what registers the tables
 import signer.models
 import vault.admin.models
 import vault.agents.models

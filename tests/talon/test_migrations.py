@@ -12,6 +12,8 @@ from coincurve import PrivateKey
 from sqlalchemy import Connection, create_engine, text
 
 import intents.models
+import intents.outside.models
+import intents.restored.models
 import signer.models
 import vault.admin.models
 import vault.agents.models
@@ -35,7 +37,15 @@ from talon.migrate import SCRIPTS, RevisionError, head, upgrade, verify_revision
 from tests.support.approvals import some_transaction
 from tests.support.postgres import Postgres, running_postgres
 
-MODELS = (intents.models, vault.agents.models, vault.auth.models, vault.admin.models, vault.networks.models)
+MODELS = (
+    intents.models,
+    intents.outside.models,
+    intents.restored.models,
+    vault.agents.models,
+    vault.auth.models,
+    vault.admin.models,
+    vault.networks.models,
+)
 MODELS += (vault.audit.models, vault.cmek.models, vault.freezes.models, vault.kek.models, vault.limits.models)
 MODELS += (vault.orgs.models, vault.policies.models, vault.secrets.models, vault.vaults.models)
 MODELS += (vault.clock.models, vault.restores.models, vault.signing_keys.models)

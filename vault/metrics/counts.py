@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-Denier = Literal["guardrail", "simulation", "policy", "rate_limit", "ip_rule", "freeze", "restore"]
+Denier = Literal["guardrail", "simulation", "policy", "rate_limit", "ip_rule", "freeze", "restore", "wallet"]
 
 
 class Counts:

@@ -1,0 +1,129 @@
+"""Ask every endpoint of a chain how many transactions of some wallets are in its blocks, and judge what they say."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chains.ahead import Verdict, judge, may_wait
+from chains.chain import Chain
+from chains.errors import NoEndpoint, RpcError
+from chains.hexdata import format_data
+from chains.quantities import COUNT_BITS, quantity
+from chains.rpc import ChainClient
+from chains.sent_search import Steps
+from intents.answers import optional
+from intents.counts import OUT_OF_USE_S
+from intents.outside import accounts
+from intents.outside.accounts import Account, Start
+from vault.context import Context
+
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 6.0
+PROOF_S: Final = 20.0
+# wallets in one exchange with an endpoint
+AT_ONCE: Final = 100
+# searches for a proof in one look at a chain: who lies about all wallets causes no more
+MAX_PROOFS: Final = 4
+
+
+@dataclass(frozen=True)
+class Found:
+    """A wallet, the counts that its chain's endpoints named, and what they say together; None: nobody answered."""
+
+    account: Account
+    said: tuple[int, ...]
+    verdict: Verdict | None
+
+
+async def look(
+    context: Context, chain: Chain, addresses: Sequence[bytes], *, prove: bool
+) -> tuple[Start, list[Found]]:
+    """What speaks for somebody else's signatures, wallet by wallet; `prove` looks for a disputed one on the chain.
+
+    The database is read after the chain: what a block can hold of ours was signed, and written down, before.
+    """
+    said = await counts_of(context, chain, addresses)
+    async with context.database.statements() as connection:
+        start, known = await accounts.read(connection, chain.chain_id, addresses)
+    found = [_judged(known[address], said.get(address, ())) for address in addresses]
+    if prove:
+        disputed = [each for each in found if each.verdict is Verdict.DISPUTED]
+        for each in disputed[:MAX_PROOFS]:
+            found[found.index(each)] = await _proven(context, chain, each)
+    return start, [_outvoted(each) for each in found]
+
+
+async def counts_of(context: Context, chain: Chain, addresses: Sequence[bytes]) -> dict[bytes, tuple[int, ...]]:
+    """The mined counts of each wallet, one per endpoint that answers; nothing where none does."""
+    try:
+        endpoints = context.chains.for_chain(chain).each()
+    except NoEndpoint:
+        return {}
+    said: dict[bytes, list[int]] = {}
+    for first in range(0, len(addresses), AT_ONCE):
+        part = addresses[first : first + AT_ONCE]
+        for counts in await asyncio.gather(*(_ask(each, part) for each in endpoints)):
+            for address, count in zip(part, counts, strict=False):
+                if count is not None:
+                    said.setdefault(address, []).append(count)
+    return {address: tuple(counts) for address, counts in said.items()}
+
+
+async def _ask(endpoint: ChainClient, addresses: Sequence[bytes]) -> list[int | None]:
+    try:
+        async with asyncio.timeout(OUT_OF_USE_S if endpoint.is_out else ANSWER_S):
+            answers = await endpoint.batch(
+                [("eth_getTransactionCount", [format_data(each), "latest"]) for each in addresses]
+            )
+    except (RpcError, TimeoutError) as error:
+        log.info("an endpoint does not say how many transactions are mined: %s", error)
+        return []
+    return [optional(each, COUNT_BITS) for each in answers]
+
+
+def _judged(account: Account, said: tuple[int, ...]) -> Found:
+    if not said:
+        return Found(account, said, None)
+    if account.accounted_to is None and not account.is_born:
+        # the first use of a key from outside: what was before is nobody's business
+        return Found(account, said, Verdict.WITHIN)
+    return Found(account, said, judge(said, account.unsigned))
+
+
+async def _proven(context: Context, chain: Chain, found: Found) -> Found:
+    """`found` as ahead, where an endpoint that says so shows the transaction with the key's own signature."""
+    account = found.account
+    for endpoint in context.chains.for_chain(chain).each():
+        try:
+            async with asyncio.timeout(PROOF_S):
+                head, mined = await endpoint.batch(
+                    [
+                        ("eth_blockNumber", []),
+                        ("eth_getTransactionCount", [format_data(account.address), "latest"]),
+                    ]
+                )
+                steps = Steps(endpoint, account.address, quantity(head, COUNT_BITS), quantity(mined, COUNT_BITS))
+                if await steps.find([account.unsigned]):
+                    return replace(found, verdict=Verdict.AHEAD)
+        except (RpcError, TimeoutError) as error:
+            log.info("chain %s: an endpoint shows no transaction: %s", chain.name, error)
+    log.warning(
+        "chain %s, wallet %s: endpoints name %s mined transactions, %d were signed here; nobody shows the others",
+        chain.name,
+        format_data(account.address),
+        list(found.said),
+        account.unsigned,
+    )
+    return found
+
+
+def _outvoted(found: Found) -> Found:
+    """A dispute that nothing decides holds up only a wallet that was not compared yet, and only one word to one."""
+    if found.verdict is Verdict.DISPUTED and (
+        found.account.is_compared or not may_wait(found.said, found.account.unsigned)
+    ):
+        return replace(found, verdict=Verdict.WITHIN)
+    return found

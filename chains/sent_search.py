@@ -29,7 +29,7 @@ class Steps:
     """One account's count over the blocks, by one endpoint; what was asked once is remembered."""
 
     def __init__(self, client: ChainClient, address: bytes, head: int, mined: int) -> None:
-        self._client, self._address, self._head = client, address, head
+        self._client, self._address, self._mined = client, address, mined
         self._counts = {head: mined}
         self._blocks: dict[int, Any] = {}
         self.calls = 0
@@ -37,7 +37,7 @@ class Steps:
     async def find(self, nonces: Iterable[int]) -> dict[int, Sent]:
         """Those of `nonces` that are found, the newest first: a pruned node has those. RpcError when none answers."""
         found: dict[int, Sent] = {}
-        for nonce in sorted(nonces, reverse=True):
+        for nonce in sorted((each for each in nonces if each < self._mined), reverse=True):
             try:
                 number = await self._block_of(nonce)
                 sent = await self._sent_in(number, nonce)

@@ -58,10 +58,9 @@ async def _by(endpoint: ChainClient, sought: Mapping[bytes, Sought]) -> None:
         latest, count = await endpoint.batch(
             [("eth_blockNumber", []), ("eth_getTransactionCount", [format_data(each.address), "latest"])]
         )
-        mined = quantity(count, COUNT_BITS)
-        steps = Steps(endpoint, each.address, quantity(latest, COUNT_BITS), mined)
+        steps = Steps(endpoint, each.address, quantity(latest, COUNT_BITS), quantity(count, COUNT_BITS))
         try:
-            _take(each, await steps.find(nonce for nonce in each.missing if nonce < mined))
+            _take(each, await steps.find(each.missing))
         finally:
             each.calls += steps.calls + 1
     left = {each.address: set(each.missing) for each in sought.values() if each.missing}

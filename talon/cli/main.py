@@ -2,6 +2,7 @@
 
 import typer
 
+from talon.cli.admin import admin
 from talon.cli.serve import serve
 
 app = typer.Typer(
@@ -14,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.add_typer(admin, name="admin")
 
 
 @app.callback()

@@ -128,10 +128,10 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
     """A server in a directory of its own, stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="talon-pg-") as directory:  # short: socket paths end at 107 bytes
-        server = Postgres(Path(directory))
+        server = Postgres(Path(directory), settings=settings)
         server.start()
         try:
             yield server

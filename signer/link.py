@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import make_url
@@ -33,11 +34,20 @@ class DuplicateRow(SignerUnavailable):
     """Another transaction inserted the same row meanwhile; nothing of the statement took effect."""
 
 
+def conninfo(url: str) -> str:
+    """What libpq is told of a SQLAlchemy URL: its parts, for the two escape a URL differently (a space as `+`)."""
+    parsed = make_url(url)
+    parts = parsed.translate_connect_args(username="user", database="dbname")
+    for name, value in parsed.query.items():
+        parts[name] = value if isinstance(value, str) else ",".join(value)
+    return make_conninfo("", **parts)
+
+
 class Link:
     """`url` is a SQLAlchemy URL; calls queue for the one connection, which is opened when needed."""
 
     def __init__(self, url: str, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = conninfo(url)
         self._timeout_s = call_timeout_s
         self._connection: psycopg.AsyncConnection[object] | None = None
         self._lock = asyncio.Lock()

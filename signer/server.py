@@ -90,7 +90,9 @@ class Server:
 
     async def _listen(self) -> asyncio.Server:
         if self._config.socket_fd is not None:
-            return await asyncio.start_unix_server(self._connected, sock=socket.socket(fileno=self._config.socket_fd))
+            # not start_unix_server: from Python 3.13 on that looks for the socket's file, which we may not see, and
+            # takes it away when this signer ends, while others still listen there
+            return await asyncio.start_server(self._connected, sock=socket.socket(fileno=self._config.socket_fd))
         assert self._config.socket_path is not None
         return await asyncio.start_unix_server(self._connected, self._config.socket_path)
 

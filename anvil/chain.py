@@ -21,16 +21,15 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 NODE_MODULES = Path(__file__).resolve().parent.parent / "node_modules"
 
-SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def find_binary() -> Path:
-    """The binary that npm installed for this platform; AnvilError when it is not there."""
-    package = f"anvil-{SYSTEMS.get(sys.platform, sys.platform)}-{MACHINES.get(platform.machine().lower(), 'unknown')}"
-    binary = NODE_MODULES / "@foundry-rs" / package / "bin" / ("anvil.exe" if sys.platform == "win32" else "anvil")
+    """The binary that the set-up installed for this platform; AnvilError when it is not there."""
+    package = f"anvil-{sys.platform}-{MACHINES.get(platform.machine().lower(), 'unknown')}"
+    binary = NODE_MODULES / "@foundry-rs" / package / "bin" / "anvil"
     if not binary.exists():
-        raise AnvilError(f"{package} is not installed: run npm ci, or set TALON_ANVIL_PORT=0 for no local chain")
+        raise AnvilError(f"{package} is not installed: run make setup, or set TALON_ANVIL_PORT=0 for no local chain")
     return binary
 
 

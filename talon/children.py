@@ -1,5 +1,6 @@
 """What each child is: its command, its environment, its configuration file, and what of the files it may see."""
 
+import contextlib
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from sqlalchemy import make_url
 from anvil.chain import command as anvil_command
 from talon import __version__
 from talon.bootstrap import PACKAGES, ROOT
+from talon.bootstrap.readable import make_readable
 from talon.confine import Confinement
 from talon.database import Urls
 from talon.epoch import read_token
@@ -58,6 +60,9 @@ def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
     if os.geteuid() != 0:
         say("warning: not started as root, so all processes share one uid: the API process could read the HSM's PIN")
         return NOBODY_ELSE
+    # what was checked out under a strict umask since the last set-up is for the other uids too
+    with contextlib.suppress(OSError):
+        make_readable(ROOT / package for package in PACKAGES)
     layout.create(SEPARATE)
     paths = tuple(path for path in (*program_paths(), str(layout.run)) if Path(path).exists())
     probe = Confinement(uid=SEPARATE.app, readable=paths, directory=str(ROOT))

@@ -25,4 +25,4 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command that was typed."""
-    app()
+    app(prog_name="talon")

@@ -19,13 +19,25 @@ STEP_TIMEOUT_S = 1500
 TOLD = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT", *VARIABLES)
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 # what a container's root has by default
-CONTAINER = (
-    "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service net_raw sys_chroot mknod"
-    " audit_write setfcap"
-).split()
+CONTAINER = [
+    "chown",
+    "dac_override",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "net_bind_service",
+    "net_raw",
+    "sys_chroot",
+    "mknod",
+    "audit_write",
+    "setfcap",
+]
 
-# Like a container's runtime: a view of the files of its own, whose root is this folder, and processes that end with it.
-# After chroot alone, the kernel refuses user namespaces: that is how they are forbidden here.
+# Like a container's runtime: a view of the files of its own, whose root is this folder, and processes that end
+# with it. After chroot alone, the kernel refuses user namespaces: that is how they are forbidden here.
 ENTER = """
 set -eu
 system=$1 how=$2; shift 2

@@ -79,6 +79,19 @@ def head() -> str | None:
     return next(iter(heads), None)
 
 
+@cache
+def revisions() -> frozenset[str]:
+    """Every revision this program knows how to come from."""
+    texts = [path.read_text() for path in (SCRIPTS / "versions").glob("*.py")]
+    return frozenset(match[1] for text_ in texts if (match := REVISION.search(text_)))
+
+
+def make_schema(connection: Connection, revision: str) -> None:
+    """Bring an empty database to an older revision, in the caller's transaction."""
+    connection.execute(text(VERSION_TABLE))
+    _run_alembic(connection, revision)
+
+
 def _ensure_version_table(engine: Engine) -> None:
     with engine.begin() as connection:
         if _is_there(connection):
@@ -96,7 +109,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM public.alembic_version")).scalar()
 
 
-def _run_alembic(connection: Connection) -> None:
+def _run_alembic(connection: Connection, revision: str = "head") -> None:
     # imported here, because a start on a current database does not need it
     from alembic import command
     from alembic.config import Config
@@ -104,4 +117,4 @@ def _run_alembic(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

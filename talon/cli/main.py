@@ -3,6 +3,8 @@
 import typer
 
 from talon.cli.admin import admin
+from talon.cli.backup import backup
+from talon.cli.restore import restore
 from talon.cli.serve import serve
 
 app = typer.Typer(
@@ -16,6 +18,8 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.add_typer(admin, name="admin")
+app.command()(backup)
+app.command()(restore)
 
 
 @app.callback()

@@ -1,0 +1,54 @@
+"""The files of a home that belong into a back-up: the token with its PIN, and the local chain's state."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from talon.backup.envelope import DAMAGED
+from talon.backup.errors import BackupError
+
+READ_BYTES = 1 << 20
+# a local chain that has grown beyond this stays out: it is for trying and testing
+MAX_CHAIN_BYTES = 256 << 20
+
+
+def of_token(token: Path) -> list[str]:
+    """The token's files, relative to it; its configuration is left out, which every start writes anew."""
+    found = [token / "pin", *sorted((token / "tokens").rglob("*"))]
+    return [str(path.relative_to(token)) for path in found if path.is_file() and not path.is_symlink()]
+
+
+def of_chain(chain: Path) -> list[str]:
+    """The local chain's files, relative to its directory; none where there are none, or they are too large."""
+    paths = sorted(chain.rglob("*")) if chain.is_dir() else []
+    found = [path for path in paths if path.is_file() and not path.is_symlink()]
+    if sum(path.stat().st_size for path in found) > MAX_CHAIN_BYTES:
+        return []
+    return [str(path.relative_to(chain)) for path in found]
+
+
+def read(file: BinaryIO) -> Iterator[bytes]:
+    """A file's bytes, of one moment where its writer takes the lock that SoftHSM takes (fcntl(2))."""
+    fcntl.lockf(file, fcntl.LOCK_SH)
+    while data := file.read(READ_BYTES):
+        yield data
+
+
+def place(directory: Path, name: str) -> Path:
+    """Where a part of a back-up goes below `directory`; BackupError for a name that leads elsewhere."""
+    parts = PurePosixPath(name).parts
+    if not parts or any(part in ("..", "/", "") for part in parts):
+        raise BackupError(DAMAGED)
+    return directory.joinpath(*parts)
+
+
+def add(path: Path, number: int, data: bytes) -> None:
+    """Append a piece to a file that is ours alone, made with its first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    how = os.O_WRONLY | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if number == 0 else os.O_APPEND)
+    with os.fdopen(os.open(path, how, 0o600), "ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -131,6 +131,9 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
     partial = target.with_name(f".{target.name}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise BackupError(f"{partial} belongs to somebody else")
+        os.fchmod(descriptor, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -32,6 +32,14 @@ class Wallet(Base):
     """
 
     __tablename__ = "wallets"
+    __table_args__ = (
+        Index(
+            "ix_wallets_outside",
+            "chain_id",
+            "address",
+            postgresql_where=sql("stopped_at IS NOT NULL OR drifted_at IS NOT NULL"),
+        ),
+    )
 
     chain_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     address: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 
 from chains.rpc import ChainClients
 from intents.engine import Engine
+from intents.outside.tell import note as wallets_note
 from intents.reset_router import router as resets
-from intents.restored.opened import accept
 from intents.restored.router import router as restored
 from intents.router import router as transactions
 from intents.signatures import compare
@@ -75,7 +75,10 @@ ROUTERS = (
 )
 PAGES = (sign_in, mail_links, style)
 # each asked when /v1/health is looked at: a connection in, sentences out
-HEALTH_NOTES: tuple[NoteSource, ...] = (clock_note,)
+HEALTH_NOTES: tuple[NoteSource, ...] = (
+    clock_note,
+    wallets_note,
+)
 
 
 def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
@@ -86,7 +89,6 @@ def make_context(config: ProcessConfig, *, pool_size: int) -> Context:
         chains=ChainClients(config.rpc_urls),
         options=make_options(config),
         compare_signatures=compare,
-        accept_restored=accept,
         health_notes=HEALTH_NOTES,
     )
 

@@ -84,8 +84,8 @@ def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
     chains, watch = ChainsFollowed(), Watch()
     return (
-        Job("outside use", 1, watch.tick, close=watch.close),
-        Job("restored", 2, list_restored),
+        Job("outside use", 5, watch.tick, close=watch.close),
+        Job("restored", 3, list_restored),
         Job("reconcile", 0.5, chains.tick, close=chains.close),
         Job("clock", keep.EVERY_S, keep.look),
         Job("first sight", 5, first_sight),

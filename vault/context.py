@@ -1,19 +1,17 @@
 """What a request may reach: the database, the signer, the chains. Built once in `talon.app`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 from fastapi import Request
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.rpc import ChainClients
 from signer.client import SignerClient
 from vault.audit.compare import Compare
 from vault.cmek.tasks import Tasks
-from vault.columns import AnyRow
 from vault.db import Database
 from vault.health.notes import NoteSource
 from vault.limits.counters import Counters, open_counters
@@ -61,9 +59,6 @@ class Context:
     options: Options
     # the vault does not know what signatures are for
     compare_signatures: Compare | None = None
-    # nor what a restored copy's wallets did without it: called with its row by what opens it, and raises
-    # 409 until that is listed and counted
-    accept_restored: Callable[[AsyncConnection, AnyRow], Awaitable[None]] | None = None
     # what else there is to say on /v1/health
     health_notes: tuple[NoteSource, ...] = ()
 

@@ -4,7 +4,9 @@ from typing import Final
 
 from chains.ahead import Verdict
 from chains.chain import Chain
+from chains.errors import RpcError
 from chains.hexdata import format_data
+from chains.refusals import without_addresses
 from intents.outside import accounts
 from intents.outside.accounts import Account
 from intents.outside.ask import Found
@@ -35,7 +37,7 @@ async def require_compared(context: Context, chain: Chain, address: bytes) -> Ac
             await restored.require_open(connection)
         account, all_compared = await _read(context, chain, address)
         if not all_compared or not account.is_compared:
-            raise _not_compared(chain, found)
+            raise _not_compared(chain, found, await _why_silent(context, chain))
     if account.stopped_at is not None:
         raise stopped(chain, account)
     return account
@@ -58,7 +60,7 @@ def require_still(context: Context, chain: Chain, address: bytes, tracker: Track
     if tracker.stopped_at is not None:
         raise _stopped(chain, address, tracker.stopped_why, format_time(tracker.stopped_at))
     if not tracker.compared:
-        raise _not_compared(chain, None)
+        raise _not_compared(chain, None, None)
 
 
 async def _read(context: Context, chain: Chain, address: bytes) -> tuple[Account, bool]:
@@ -67,7 +69,15 @@ async def _read(context: Context, chain: Chain, address: bytes) -> tuple[Account
     return known[address], start.is_compared
 
 
-def _not_compared(chain: Chain, found: Found | None) -> Problem:
+async def _why_silent(context: Context, chain: Chain) -> str | None:
+    try:
+        await context.chains.for_chain(chain).verify_chain()
+    except RpcError as error:
+        return without_addresses(str(error))
+    return None
+
+
+def _not_compared(chain: Chain, found: Found | None, silent: str | None) -> Problem:
     if found is not None and found.verdict is Verdict.DISPUTED:
         path = f"/v1/wallets/{chain.name}/{format_data(found.account.address)}"
         return unavailable(
@@ -78,7 +88,7 @@ def _not_compared(chain: Chain, found: Found | None) -> Problem:
             retry_after_s=_AGAIN_S,
         )
     return unavailable(
-        f"{chain.name} has not been asked about this wallet since the start, because it does not answer:"
+        f"{chain.name} has not been asked about this wallet since the start{'' if silent is None else f': {silent}'};"
         " nothing was signed, try again.",
         retry_after_s=_AGAIN_S,
     )

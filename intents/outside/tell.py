@@ -1,8 +1,10 @@
 """Mail to a wallet's owners and admins: it is stopped, or its key is used elsewhere (once a day at most)."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.addresses import format_address
 from intents.outside.people import holders, mails_of
@@ -12,10 +14,12 @@ from vault.networks.service import load_chain
 
 MAX_AT_ONCE: Final = 20
 
+_STOPPED = text("SELECT count(*) FROM wallets WHERE stopped_at IS NOT NULL")
 _DUE = text("""
     SELECT chain_id, address, stopped_at, stopped_why, accounted_to FROM wallets
-    WHERE stopped_at IS NOT NULL AND (told_at IS NULL OR told_at < stopped_at)
-       OR drifted_at IS NOT NULL AND (told_at IS NULL OR told_at < drifted_at - interval '24 hours')
+    WHERE (stopped_at IS NOT NULL OR drifted_at IS NOT NULL)
+      AND (stopped_at IS NOT NULL AND (told_at IS NULL OR told_at < stopped_at)
+           OR drifted_at IS NOT NULL AND (told_at IS NULL OR told_at < drifted_at - interval '24 hours'))
     ORDER BY chain_id, address LIMIT :most
 """)
 # whoever is first tells them; what is not told after all, because the signer is away, is tried again
@@ -32,6 +36,12 @@ async def tell(context: Context) -> None:
         due = list(await connection.execute(_DUE, {"most": MAX_AT_ONCE}))
     for row in due:
         await _tell(context, row)
+
+
+async def note(connection: AsyncConnection) -> Sequence[str]:
+    """For health: how many wallets wait for their people."""
+    stopped = int((await connection.execute(_STOPPED)).scalar_one())
+    return [f"Wallets that are stopped until their people open them: {stopped}."] if stopped else []
 
 
 async def _tell(context: Context, row: Any) -> None:

@@ -1,30 +1,45 @@
-"""What opening a restored copy means for its wallets: what was listed is accounted for."""
+"""Open a restored copy on a human's word: what was listed is accounted for, and its wallets go on from there."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vault.columns import AnyRow
+from vault.audit.write import write_for
+from vault.auth.again import still
+from vault.auth.caller import Caller
+from vault.auth.dependencies import platform_admin
+from vault.clock.now import LATEST_NOW
+from vault.context import Context
 from vault.errors import conflict
+from vault.restores import gate
 
-# the human has seen the list, so the chain's count is gone by without anybody else's word
+# The human has seen the list, so its count is gone by without anybody else's word. The chain is asked again before
+# such a wallet signs: what came after the list is not in it, and freezes or stops anew.
 _ACCEPT = text("""
-    INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to, compared_epoch)
-    SELECT chain_id, address, mined, mined, (SELECT start_epoch FROM instance) FROM restored_wallets
+    INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to)
+    SELECT chain_id, address, mined, mined FROM restored_wallets
     WHERE restore_id = :restore_id AND mined > low ORDER BY chain_id, address
     ON CONFLICT (chain_id, address) DO UPDATE
     SET next_nonce = GREATEST(w.next_nonce, excluded.next_nonce),
         accounted_to = GREATEST(w.accounted_to, excluded.accounted_to),
-        compared_epoch = excluded.compared_epoch, stopped_at = NULL, stopped_why = NULL
+        compared_epoch = NULL, stopped_at = NULL, stopped_why = NULL
 """)
+# from then on 24 h, for which nothing is paid twice by mistake
+_OPEN = text(f"""
+    UPDATE restores SET opened_at = {LATEST_NOW}, opened_by = :by WHERE id = :restore_id AND opened_at IS NULL
+""")  # noqa: S608 - made of a constant
 
 
-async def accept(connection: AsyncConnection, restore: AnyRow) -> None:
-    """In the transaction that opens it: its wallets go on from where their chains are.
-
-    409 for a restore that is not listed, or not counted yet: it is no time to open it.
-    """
-    if restore.listed_at is None:
-        raise conflict("What this copy does not know is not listed yet (GET /v1/admin/restore): it stays frozen.")
-    if restore.counted_at is None:
-        raise conflict("What was listed is not counted yet (POST /v1/admin/restore/count): it stays frozen.")
-    await connection.execute(_ACCEPT, {"restore_id": restore.id})
+async def open_copy(context: Context, caller: Caller) -> None:
+    """Do it; 409 where nothing is frozen, and before everything is listed and counted."""
+    async with context.database.begin() as connection:
+        await gate.close(connection)
+        restore = await gate.find(connection)
+        if restore is None:
+            raise conflict("This instance is not frozen: there is nothing to open.")
+        if restore.listed_at is None:
+            raise conflict("What this copy does not know is not listed yet (GET /v1/admin/restore): it stays frozen.")
+        if restore.counted_at is None:
+            raise conflict("What was listed is not counted yet (POST /v1/admin/restore/count): it stays frozen.")
+        await platform_admin(await still(connection, caller))
+        await connection.execute(_ACCEPT, {"restore_id": restore.id})
+        await connection.execute(_OPEN, {"restore_id": restore.id, "by": caller.id})
+        await write_for(connection, caller, "restore.open", "restore", restore.id, found_by=restore.found_by)

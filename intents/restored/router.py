@@ -8,6 +8,7 @@ from chains.hexdata import parse_data
 from intents.restored import view
 from intents.restored.count import count
 from intents.restored.meant import say_meant
+from intents.restored.opened import open_copy
 from intents.restored.replies import CountReply, CountRequest, MeantRequest, RestoreReply
 from vault.auth.dependencies import PlatformAdmin
 from vault.context import Context, context_of
@@ -32,6 +33,14 @@ async def count_restored(caller: PlatformAdmin, context: ContextDep, body: Count
     counted = await count(context, caller, body or CountRequest())
     async with context.database.statements() as connection:
         return CountReply(counted=counted.changed, **await view.show(connection, FIRST_PAGE))
+
+
+@router.post("/open")
+async def open_restored_copy(caller: PlatformAdmin, context: ContextDep) -> RestoreReply:
+    """Let this copy sign again; 409 until what it does not know is listed and counted."""
+    await open_copy(context, caller)
+    async with context.database.statements() as connection:
+        return RestoreReply(**await view.show(connection, FIRST_PAGE))
 
 
 @router.post("/meant", status_code=204)

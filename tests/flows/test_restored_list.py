@@ -77,17 +77,8 @@ async def freeze(database: psycopg.AsyncConnection) -> None:
     await database.execute("INSERT INTO restores (found_by, why) VALUES ('epoch', 'it is an older copy.')")
 
 
-async def opened(human: World, database: psycopg.AsyncConnection) -> None:
-    await database.execute(
-        """
-        INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to, compared_epoch)
-        SELECT chain_id, address, mined, mined, (SELECT start_epoch FROM instance) FROM restored_wallets
-        WHERE restore_id = (SELECT id FROM restores WHERE opened_at IS NULL) AND mined > low
-        ON CONFLICT (chain_id, address) DO UPDATE SET next_nonce = GREATEST(w.next_nonce, excluded.next_nonce),
-        accounted_to = GREATEST(w.accounted_to, excluded.accounted_to), compared_epoch = excluded.compared_epoch
-        """
-    )
-    await database.execute("UPDATE restores SET opened_at = clock_timestamp() WHERE opened_at IS NULL")
+async def opened(human: World) -> None:
+    await human.post(f"{PATH}/open", {}, status=200)
 
 
 async def listed(human: World) -> Any:
@@ -131,12 +122,14 @@ async def test_what_the_chain_shows_is_listed_counted_and_not_paid_twice(
 
     for who, right in ((human.headers, 200), (agent.headers, 403)):
         assert (await human.http.get(PATH, headers=who)).status_code == right
+    refused = await human.http.post(f"{PATH}/open", headers=human.headers)
+    assert (refused.status_code, "not counted" in refused.text) == (409, True), refused.text
     counted = await human.post(f"{PATH}/count", {}, status=200)
     again = await human.post(f"{PATH}/count", {}, status=200)
     assert counted["counted"] > 0
     assert again["counted"] == 0
     assert (await pay(agent, wallet, "0.01")).status_code == 503
-    await opened(human, database)
+    await opened(human)
 
     # 1.4 of 2 are spent by whoever it was, 0.5 more by the first one
     for who, too_much, fits in ((other, "0.61", "0.1"), (agent, "0.11", "0.1")):
@@ -175,7 +168,7 @@ async def test_a_node_that_prunes_shows_it_by_its_blocks(
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
     await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human, database)
+    await opened(human)
     assert (await pay(agent, wallet, "0.6")).status_code == 403
 
 
@@ -194,7 +187,7 @@ async def test_what_no_node_shows_fills_the_window_until_a_human_enters_an_amoun
     assert (range_["nonce"], range_["last_nonce"], "tx_hash" in range_, "value_wei" in range_) == (1, 3, False, False)
     node.be_sound()
     await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human, database)
+    await opened(human)
     for which in (wallet, elsewhere):
         refused = await pay(agent, which, "0")
         assert (refused.status_code, "not known" in refused.json()["detail"]) == (403, True), refused.text
@@ -220,7 +213,7 @@ async def test_a_wallet_that_this_copy_never_used_is_looked_at_too(
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
     await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human, database)
+    await opened(human)
     assert (await pay(agent, wallet, "0.2")).status_code == 403
     sent = await pay(agent, wallet, "0.1")
     assert sent.status_code == 201, sent.text
@@ -247,7 +240,7 @@ async def test_a_chain_that_does_not_answer_is_waited_for(
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
     await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human, database)
+    await opened(human)
 
 
 def old_state() -> Refuse:

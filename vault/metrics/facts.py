@@ -51,7 +51,9 @@ _CLOCK = text("""
     FROM clock
 """)
 
-STATEMENTS = {"audit": _AUDIT, "mail": _MAILS, "stuck_wallets": _STUCK, "clock": _CLOCK}
+_STOPPED = text("SELECT count(*) AS wallets FROM wallets WHERE stopped_at IS NOT NULL")
+
+STATEMENTS = {"audit": _AUDIT, "mail": _MAILS, "stuck_wallets": _STUCK, "clock": _CLOCK, "stopped_wallets": _STOPPED}
 
 
 @dataclass(frozen=True)

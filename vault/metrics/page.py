@@ -37,6 +37,7 @@ class Moment(Collector):
         yield from self._queue("mail", "talon_mails_unsent", "Mails not sent yet")
         yield from self._clock()
         yield from self._stuck()
+        yield from self._stopped()
         yield from self._balances()
         failed = [((name,), rows is None) for name, rows in self.facts.rows.items()]
         yield gauge("talon_scrape_failed", "Whether a fact could not be had in time.", failed, ("fact",))
@@ -64,6 +65,10 @@ class Moment(Collector):
             yield gauge(
                 "talon_clock_ahead_seconds", "How far it is ahead of the time last believed.", [((), row.ahead_s)]
             )
+
+    def _stopped(self) -> Iterator[GaugeMetricFamily]:
+        for row in self.facts.rows["stopped_wallets"] or ():
+            yield gauge("talon_stopped_wallets", "Wallets that wait for a human to open them.", [((), row.wallets)])
 
     def _stuck(self) -> Iterator[GaugeMetricFamily]:
         rows = self.facts.rows["stuck_wallets"]

@@ -23,6 +23,12 @@ def upgrade() -> None:
         sa.Column("told_at", AT),
     ):
         op.add_column("wallets", column)
+    op.create_index(
+        "ix_wallets_outside",
+        "wallets",
+        ["chain_id", "address"],
+        postgresql_where=sa.text("stopped_at IS NOT NULL OR drifted_at IS NOT NULL"),
+    )
     # what was used before is ours, or was gone along with: the signer's list of digests does not reach back that far
     op.execute("UPDATE wallets SET accounted_to = next_nonce")
     op.create_table(

@@ -22,7 +22,7 @@ from vault.context import Context
 log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 6.0
-PROOF_S: Final = 20.0
+PROOF_S: Final = 8.0
 # wallets in one exchange with an endpoint
 AT_ONCE: Final = 100
 # searches for a proof in one look at a chain: who lies about all wallets causes no more

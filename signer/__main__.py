@@ -14,7 +14,7 @@ from signer.cryptoki import WrappingKeyError
 from signer.custody import CustodyBroken
 from signer.epoch import OlderDatabase
 from signer.errors import SignerError
-from signer.hsm import HsmFault, WrongToken
+from signer.hsm import HsmFault, PinRefused, WrongToken
 from signer.operations import Operations
 from signer.server import HsmLost, Server
 
@@ -51,7 +51,10 @@ def main() -> int:
     harden()
     try:
         asyncio.run(serve(SignerConfig.read(arguments.config)))
-    except (CustodyBroken, HsmLost, OlderDatabase, SignerError, WrappingKeyError, WrongToken) as error:
+    except (
+        *(CustodyBroken, HsmLost, OlderDatabase, PinRefused),
+        *(SignerError, WrappingKeyError, WrongToken),
+    ) as error:
         log.error("cannot serve: %s", error)
         return 1
     except HsmFault as error:

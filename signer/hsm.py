@@ -15,7 +15,18 @@ from typing import Any, Final, TypeVar
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.constants import DEFAULT
-from pkcs11.exceptions import NoSuchKey, PKCS11Error
+from pkcs11.exceptions import (
+    MultipleTokensReturned,
+    NoSuchKey,
+    NoSuchToken,
+    PinExpired,
+    PinIncorrect,
+    PinInvalid,
+    PinLenRange,
+    PinLocked,
+    PKCS11Error,
+    UserPinNotInitialized,
+)
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from signer import cryptoki as ck
@@ -79,7 +90,11 @@ class Roots:
 
 
 class WrongToken(Exception):  # noqa: N818 - reads as what it says
-    """The token is not the one that wrapped this database's keys."""
+    """The token is not the one that wrapped this database's keys, or is not there at all."""
+
+
+class PinRefused(Exception):  # noqa: N818 - as above
+    """The token does not take the PIN. Not to be tried again: tokens that count wrong PINs lock themselves."""
 
 
 class Hsm:
@@ -273,10 +288,46 @@ def audit_label(kid: str) -> str:
 
 
 def open_session(config: SignerConfig) -> tuple[Any, Any]:
-    """The token, and a session that is logged in. It is never closed: that would log the whole process out."""
+    """The token, and a session that is logged in. It is never closed: that would log the whole process out.
+
+    WrongToken, PinRefused.
+    """
     with _serialised(config):
-        token = pkcs11.lib(config.pkcs11_module).get_token(token_label=config.pkcs11_token)
-        return token, token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
+        token = _find_token(config)
+        return token, _log_in(token, config)
+
+
+def _find_token(config: SignerConfig) -> Any:
+    """The token by its label; WrongToken when the library does not load, or has none or several of that name."""
+    try:
+        library = pkcs11.lib(config.pkcs11_module)
+    except PKCS11Error as error:
+        if "loading" not in str(error):
+            raise
+        # the loader's own words: "OS exception while loading FILE: FILE: invalid ELF header"
+        raise WrongToken(f"the PKCS#11 library does not load: {str(error).rpartition(': ')[2]}") from None
+    try:
+        return library.get_token(token_label=config.pkcs11_token)
+    except NoSuchToken:
+        raise WrongToken(f'the HSM has no token named "{config.pkcs11_token}"') from None
+    except MultipleTokensReturned:
+        raise WrongToken(f'the HSM has several tokens named "{config.pkcs11_token}"') from None
+
+
+def _log_in(token: Any, config: SignerConfig) -> Any:
+    """A session of the token's user; PinRefused."""
+    try:
+        return token.open(rw=True, user_pin=config.pkcs11_pin_file.read_text().strip())
+    except (PinIncorrect, PinInvalid, PinLenRange):
+        raise PinRefused(
+            f'the token "{config.pkcs11_token}" does not take the PIN of the PIN file: one of the two was changed'
+        ) from None
+    except PinLocked:
+        raise PinRefused(f'the token "{config.pkcs11_token}" has locked itself after too many wrong PINs') from None
+    except PinExpired:
+        raise PinRefused(f'the PIN of the token "{config.pkcs11_token}" has expired: set a new one') from None
+    except UserPinNotInitialized:
+        raise PinRefused(f'the token "{config.pkcs11_token}" has no user PIN yet') from None
 
 
 @contextmanager

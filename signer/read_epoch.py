@@ -10,7 +10,7 @@ from pathlib import Path
 
 from signer import epoch_token
 from signer.config import SignerConfig
-from signer.hsm import HsmFault, open_session
+from signer.hsm import HsmFault, PinRefused, WrongToken, open_session
 
 MAX_REQUEST_BYTES = 16_384
 
@@ -29,6 +29,9 @@ def main() -> int:
     try:
         _, session = open_session(config)
         found = epoch_token.read(session)
+    except (PinRefused, WrongToken) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except (HsmFault, OSError) as error:
         sys.stderr.write(f"the token cannot be asked ({type(error).__name__})\n")
         return 1

@@ -26,6 +26,7 @@ from talon.layout import NOBODY_ELSE, SEPARATE, Identities, Layout, own
 from talon.postgres import write_secret
 from talon.processes import Child
 from talon.settings import Settings
+from talon.start_checks import read_pin
 from talon.token import TokenInfo
 
 PROBE_TIMEOUT_S = 30.0
@@ -99,7 +100,7 @@ class Children:
         if token.conf is None:
             # an operator's file belongs to the operator: hand the signer a copy of its own
             pin_file = self.layout.run / "signer.pin"
-            write_secret(pin_file, token.pin_file.read_text().strip(), self.identities.signer)
+            write_secret(pin_file, read_pin(token.pin_file), self.identities.signer)
         lock_file = self.layout.run / "signer.lock"
         lock_file.touch(mode=0o600)
         own(lock_file, self.identities.signer)

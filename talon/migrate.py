@@ -1,7 +1,6 @@
 """One history of the database, applied by the supervisor alone; everybody else only checks the revision."""
 
 import re
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +21,14 @@ VERSION_TABLE = """
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
     )
 """
+VERSION_NAME = "alembic_version"
+# there since the first revision
+OURS = "audit_events"
+# what an extension brought along is nobody's
+TABLES = """
+    SELECT relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+"""
 LOCK_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10
 REVISION = re.compile(r"^revision(?:: str)? = \"(\w+)\"", re.MULTILINE)
@@ -35,15 +42,20 @@ class RevisionError(Exception):
 def upgrade(owner_url: str, app_role: str | None = APP, signer_role: str | None = SIGNER) -> None:
     """Bring the database to the newest revision and set the privileges, in one transaction.
 
+    RevisionError, before anything is changed, for a database that is newer than this program or somebody else's.
     Several supervisors may start at once: a lock lets one through, and gives up after LOCK_TIMEOUT_MS
     (OperationalError). `None` for the roles: a database without roles of its own for app and signer.
     """
     engine = create_engine(owner_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    with engine.connect() as connection:
+        _refuse_foreign(connection)
     _ensure_version_table(engine)
     with engine.begin() as connection:
         # a table lock that a long reader holds must not queue everybody else behind us for ever
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         connection.execute(text(LOCK))
+        # again, now that nobody else migrates
+        _refuse_foreign(connection)
         if _revision(connection) != head():
             _run_alembic(connection)
         if app_role is not None and signer_role is not None:
@@ -63,27 +75,47 @@ async def verify_revision(url: str) -> None:
         found = None
     finally:
         await engine.dispose()
+    require_known(found)
     if found != head():
-        raise RevisionError(f"the database is at revision {found}, this program needs {head()}")
+        at = "has no tables of Talon yet" if found is None else f"is at revision {found}, this program needs {head()}"
+        raise RevisionError(f"the database {at}: talon serve brings it up to date")
+
+
+def require_known(found: str | None) -> None:
+    """RevisionError for a revision that this program has never heard of."""
+    if found is not None and found not in revisions():
+        raise RevisionError(
+            f"the database is newer than this program (revision {found}, known up to {head()}): start the version of"
+            " Talon that it was used with, or a later one"
+        )
 
 
 @cache
 def head() -> str | None:
     """The newest revision this program knows: the one that no other follows. Read from the files, because
     importing Alembic would cost every process half a second for this one word."""
-    texts = [path.read_text() for path in (SCRIPTS / "versions").glob("*.py")]
-    followed = {match[1] for text_ in texts if (match := DOWN_REVISION.search(text_))}
-    heads = {match[1] for text_ in texts if (match := REVISION.search(text_))} - followed
+    history = _history()
+    heads = set(history) - {before for before in history.values() if before is not None}
     if len(heads) > 1:
         raise RevisionError(f"the history has several ends: {', '.join(sorted(heads))}")
     return next(iter(heads), None)
 
 
-@cache
 def revisions() -> frozenset[str]:
     """Every revision this program knows how to come from."""
-    texts = [path.read_text() for path in (SCRIPTS / "versions").glob("*.py")]
-    return frozenset(match[1] for text_ in texts if (match := REVISION.search(text_)))
+    return frozenset(_history())
+
+
+@cache
+def _history() -> dict[str, str | None]:
+    """Every revision, and the one that it follows."""
+    found: dict[str, str | None] = {}
+    for path in (SCRIPTS / "versions").glob("*.py"):
+        written = path.read_text()
+        if own := REVISION.search(written):
+            before = DOWN_REVISION.search(written)
+            found[own[1]] = before[1] if before else None
+    return found
 
 
 def make_schema(connection: Connection, revision: str) -> None:
@@ -92,13 +124,30 @@ def make_schema(connection: Connection, revision: str) -> None:
     _run_alembic(connection, revision)
 
 
+def _refuse_foreign(connection: Connection) -> None:
+    # of one snapshot: another supervisor may be making all of them just now
+    tables = set(connection.execute(text(TABLES)).scalars())
+    found = _revision(connection) if VERSION_NAME in tables else None
+    others = sorted(tables - {VERSION_NAME})
+    if OURS in tables:
+        require_known(found)
+    elif others or found is not None:
+        named = f" ({', '.join(others[:3])}{', …' if len(others) > 3 else ''})" if others else ""
+        raise RevisionError(f"the database has tables that are not Talon's{named}: give Talon a database of its own")
+
+
 def _ensure_version_table(engine: Engine) -> None:
     with engine.begin() as connection:
         if _is_there(connection):
             return
-    # of two that find nothing, IF NOT EXISTS fails one: by then the other's table is there
-    with suppress(IntegrityError, ProgrammingError), engine.begin() as connection:
-        connection.execute(text(VERSION_TABLE))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(VERSION_TABLE))
+    except (IntegrityError, ProgrammingError):
+        # of two that find nothing, IF NOT EXISTS fails one: by then the other's table is there
+        with engine.connect() as connection:
+            if not _is_there(connection):
+                raise
 
 
 def _is_there(connection: Connection) -> bool:

@@ -30,6 +30,7 @@ from talon.migrate import upgrade
 from talon.postgres import EmbeddedPostgres
 from talon.processes import Child, stop_all
 from talon.settings import Settings
+from talon.start_checks import listen, look_at_files, wait_for_database
 from talon.token import TokenInfo, init_token
 
 READY_TIMEOUT_S = 90.0
@@ -78,8 +79,9 @@ class Supervisor:
     def start(self) -> None:
         """Bring everything up; returns when /v1/health answers healthy."""
         settings, layout = self.settings, self.layout
-        # 1. Ports first: the cheapest thing to fail on.
-        api_listener = self._listen_tcp()
+        # 1. What is cheapest to fail on first.
+        look_at_files(settings)
+        api_listener = listen(settings.host, settings.port, BACKLOG)
         self.listeners.append(api_listener)
         identities = choose_identities(layout, self.say)
         layout.create(identities)
@@ -148,14 +150,6 @@ class Supervisor:
         fresh.write_text(json.dumps(pids))
         fresh.rename(self.layout.pids)
 
-    def _listen_tcp(self) -> socket.socket:
-        host, port = self.settings.host, self.settings.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            return socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            raise SupervisorError(f"cannot listen on {host}:{port}: {error.strerror} (set TALON_PORT)") from error
-
     def _listen_unix(self, app_uid: int | None) -> socket.socket:
         path = self.layout.signer_socket
         path.unlink(missing_ok=True)
@@ -170,8 +164,9 @@ class Supervisor:
         settings = self.settings
         if settings.pkcs11_module is None:
             return init_token(self.layout.token, uid=uid)
-        if settings.pkcs11_token is None or settings.pkcs11_pin_file is None:
-            raise SupervisorError("TALON_PKCS11_MODULE also needs TALON_PKCS11_TOKEN and TALON_PKCS11_PIN_FILE")
+        # the settings have all three or none
+        assert settings.pkcs11_token is not None
+        assert settings.pkcs11_pin_file is not None
         pin_file = settings.pkcs11_pin_file.absolute()
         return TokenInfo(
             settings.pkcs11_module, settings.pkcs11_token, pin_file, None, self.layout.run / "signer.lock"
@@ -187,6 +182,7 @@ class Supervisor:
         if not urls.has_roles:
             self.say("warning: every process uses TALON_DATABASE_URL; set TALON_DATABASE_APP_URL and")
             self.say("         TALON_DATABASE_SIGNER_URL to two other roles, so that the database separates them")
+        wait_for_database(urls, self.say)
         return urls
 
     def _migrate(self, urls: Urls) -> None:

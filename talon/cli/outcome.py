@@ -5,8 +5,10 @@ import sys
 from collections.abc import Iterator
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from anvil.errors import AnvilError
+from talon.database import DatabaseError
 from talon.home import HomeError
 from talon.migrate import RevisionError
 from talon.postgres import PostgresError
@@ -19,7 +21,10 @@ class CommandError(Exception):
     """A command cannot do what was asked; the text is for the operator and holds no secret."""
 
 
-FOR_PEOPLE = (CommandError, SettingsError, HomeError, RevisionError, PostgresError, TokenError, AnvilError)
+FOR_PEOPLE = (
+    *(CommandError, SettingsError, HomeError, DatabaseError, RevisionError),
+    *(PostgresError, TokenError, AnvilError),
+)
 
 
 @contextlib.contextmanager
@@ -31,6 +36,9 @@ def one_sentence() -> Iterator[None]:
         _end(str(error))
     except Problem as problem:
         _end(problem.detail)
+    except DBAPIError as error:
+        # the server's own words; the statement, its values and the URL stay out
+        _end(f"the database says no: {(str(error.orig).strip().splitlines() or ['no reason given'])[0]}")
 
 
 def _end(sentence: str) -> None:

@@ -122,6 +122,16 @@ async def test_a_database_without_the_tables_is_a_clear_line(hsm: Hsm, postgres:
     assert "SQLSTATE 3F000" in said
 
 
+async def test_a_token_that_cannot_be_entered_is_a_clear_line(hsm: Hsm) -> None:
+    changed = hsm.directory / "changed-pin"
+    changed.write_text("31415926")
+    said = await refusal(hsm, pkcs11_pin_file=str(changed))
+    assert 'the token "talon" does not take the PIN of the PIN file' in said
+    assert "31415926" not in said
+    assert 'the HSM has no token named "another"' in await refusal(hsm, pkcs11_token="another")
+    assert "the PKCS#11 library does not load: invalid ELF header" in await refusal(hsm, pkcs11_module="/etc/passwd")
+
+
 async def refusal(hsm: Hsm, **changes: object) -> str:
     process = hsm.spawn(**changes)
     assert await asyncio.to_thread(process.wait, 30) == 1

@@ -131,7 +131,7 @@ def test_a_senseless_value_is_refused_by_name(name: str, value: str, sentence: s
 
 def test_every_variable_with_a_form_is_among_the_bad_values() -> None:
     tried = {name for name, _, _ in BAD_VALUES}
-    anything = {"home", "anvil_binary", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"}
+    anything = {"home", "epoch_directory", "anvil_binary", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"}
     twins = {"database_app_url", "database_signer_url", "max_connections_per_address"}
     many = {"rpc_urls", "rate_limits"}
     fields = set(Settings.model_fields) - anything - twins - many

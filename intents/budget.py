@@ -102,6 +102,15 @@ _STALE = text(f"""
     WHERE in_window AND {_has_left("counted_from")} LIMIT 100
 """)  # noqa: S608 - made of a constant
 
+# stamped while the clock was ahead, which it is no more: it would count until that time comes again
+_AHEAD = f"in_window AND counted_from > {LATEST_NOW} + interval '1 hour'"
+_STAMPED_AHEAD = text(f"SELECT DISTINCT agent_id FROM spend_reservations WHERE {_AHEAD} LIMIT 100")  # noqa: S608
+_RESTAMP = text(f"""
+    UPDATE spend_reservations SET reserved_at = LEAST(reserved_at, {LATEST_NOW}),
+           settled_at = LEAST(settled_at, {LATEST_NOW})
+    WHERE agent_id = :agent_id AND {_AHEAD}
+""")  # noqa: S608 - made of constants
+
 
 async def read(connection: AsyncConnection, agent_id: UUID) -> int:
     """What counts now, without a lock: good enough for a first decision, never for the last one."""
@@ -152,3 +161,14 @@ async def recount(connection: AsyncConnection, agent_id: UUID, transaction_id: U
 async def stale(connection: AsyncConnection) -> list[UUID]:
     """Agents with reservations that have left the window but are not subtracted yet; at most 100."""
     return list((await connection.execute(_STALE)).scalars())
+
+
+async def stamped_ahead(connection: AsyncConnection) -> list[UUID]:
+    """Agents with reservations from a time that is still to come by more than blocks may be; at most 100."""
+    return list((await connection.execute(_STAMPED_AHEAD)).scalars())
+
+
+async def restamp(connection: AsyncConnection, agent_id: UUID) -> None:
+    """Count from now on what was counted from a time that is still to come: never less than 24 h from here."""
+    await lock(connection, agent_id)
+    await connection.execute(_RESTAMP, {"agent_id": agent_id})

@@ -30,11 +30,15 @@ WALLETS_AT_ONCE: Final = 4
 FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 30.0
 
-# those that make trouble, or wait for a chain that does, are not in anybody's way: each chain has a line of its own
+# those that make trouble, or wait for a chain that does, are not in anybody's way: each chain has a line of its own.
+# A time that is still to come is of a clock that was stepped back since.
 _WALLETS = text("""
     SELECT chain_id, address FROM (
         SELECT w.chain_id, w.address,
-               row_number() OVER (PARTITION BY w.chain_id ORDER BY w.reconciled_at NULLS FIRST) AS place
+               row_number() OVER (
+                   PARTITION BY w.chain_id
+                   ORDER BY w.reconciled_at > clock_timestamp() DESC NULLS FIRST, w.reconciled_at
+               ) AS place
         FROM wallets w
         WHERE w.chain_id <> ALL(:busy)
           AND EXISTS (SELECT 1 FROM transactions t WHERE t.chain_id = w.chain_id

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from intents.status import Status
+from vault.clock.now import just_now
 from vault.db import Database
 
 # Rows this young belong to the API process that is sending them
@@ -16,12 +17,12 @@ HANDS_OFF_S = 4
 RESEND_AFTER_S = 10
 MAX_ROWS = 200
 
-_COLUMNS = """
+_COLUMNS = f"""
     SELECT t.id, t.agent_id, t.nonce, t.status, t.given_up_at, t.block_number, t.block_hash, t.succeeded,
            a.id AS attempt_id, a.kind, a.raw, a.tx_hash,
            a.sent_at IS NOT NULL AS sent,
-           COALESCE(a.tried_at < clock_timestamp() - make_interval(secs => :hands_off_s), true) AS ours,
-           COALESCE(a.tried_at < clock_timestamp() - make_interval(secs => :resend_after_s), true) AS stale
+           NOT COALESCE({just_now("a.tried_at", ":hands_off_s")}, false) AS ours,
+           NOT COALESCE({just_now("a.tried_at", ":resend_after_s")}, false) AS stale
 """
 # Signatures that were never sent come last, so that a hoard of them keeps nobody else's waiting; before them what is
 # in a block and only waits to be final, which may take its chain for ever

@@ -36,6 +36,7 @@ from vault.audit.write import write_for
 from vault.auth.again import still
 from vault.auth.caller import Caller
 from vault.auth.dependencies import org_admin
+from vault.clock.now import just_now
 from vault.context import Context
 from vault.errors import Problem, conflict, not_found
 from vault.networks.service import load_chain
@@ -46,11 +47,11 @@ log = logging.getLogger(__name__)
 # A filler is given this long to be mined before it may be outbid by another
 BUMP_AFTER_S = 30
 
-_ATTEMPTS = text("""
+_ATTEMPTS = text(f"""
     SELECT raw, kind, sent_at IS NOT NULL AS sent,
-           created_at > clock_timestamp() - make_interval(secs => :bump_after_s) AS young
+           {just_now("created_at", ":bump_after_s")} AS young
     FROM attempts WHERE transaction_id = :id ORDER BY created_at
-""")
+""")  # noqa: S608 - made of a constant
 
 _MARK = text("""
     UPDATE transactions SET given_up_at = clock_timestamp(),

@@ -25,6 +25,7 @@ from intents.head import Head, head
 from intents.resend import resend
 from intents.searches import Searches
 from intents.wallets import read as tracked_nonce
+from vault.clock.now import just_now
 from vault.context import Context
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,11 @@ SECOND_OPINION_EVERY_S: Final = 1.0
 OPINION_ON_MINED_EVERY_S: Final = 30.0
 MAX_KNOWN: Final = 10_000
 
-_LINGERING = text("""
+_LINGERING = text(f"""
     SELECT bool_or(block_number IS NULL) FROM transactions
     WHERE chain_id = :chain_id AND wallet_address = :address AND final_at IS NULL AND status <> 'sign_only'
-      AND signed_at < clock_timestamp() - make_interval(secs => :lingers_s)
-""")
+      AND NOT {just_now("signed_at", ":lingers_s")}
+""")  # noqa: S608 - made of a constant
 
 
 @dataclass

@@ -42,8 +42,11 @@ _SETTLED = text("""
     WHERE chain_id = :chain_id AND wallet_address = :address AND status IN ('mined', 'final', 'failed')
       AND chain_reset_at IS NULL
 """)
+# later than all that is open, also where the clock was ahead when that was made
 _SET = text("""
-    UPDATE wallets SET next_nonce = :next_nonce, resynced_at = clock_timestamp()
+    UPDATE wallets w SET next_nonce = :next_nonce, resynced_at = GREATEST(clock_timestamp(), (
+        SELECT max(created_at) FROM transactions t
+        WHERE t.chain_id = w.chain_id AND t.wallet_address = w.address AND t.final_at IS NULL))
     WHERE chain_id = :chain_id AND address = :address
 """)
 _GIVE_UP = text("""

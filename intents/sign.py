@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.transactions import Transaction, decode_signed
-from guardrails.approval import SELF_SENT, Approval, Kind, Reason, displacing
+from guardrails.approval import LIFETIME, SELF_SENT, Approval, Kind, Reason, displacing
 from signer.client import SignedTransaction, SignerClient
 from signer.errors import DigestStands, SignerUnavailable
 from vault.errors import conflict, unavailable
@@ -62,7 +62,8 @@ async def sign(
 @asynccontextmanager
 async def _until(moment: datetime) -> AsyncIterator[None]:
     """One deadline, however often the signer is asked: a human's stop waits for the locks that are held meanwhile."""
-    left_s = (moment - datetime.now(UTC)).total_seconds()
+    # a clock that is stepped back meanwhile makes nobody wait longer
+    left_s = min((moment - datetime.now(UTC)).total_seconds(), LIFETIME.total_seconds())
     try:
         async with asyncio.timeout(left_s):
             yield

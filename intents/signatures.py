@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from vault.audit.compare import Comparison
 from vault.audit.schemas import DisplacedResponse, UnaccountedResponse
+from vault.clock.now import just_now
 from vault.db import Database
 
 MAX_COMPARED: Final = 5_000
@@ -19,14 +20,14 @@ MAX_LISTED: Final = 100
 SETTLED_AFTER_S: Final = 30
 
 # Look-ups for each redemption, because NOT EXISTS would be planned as a join that reads all attempts there are
-_COMPARE = text("""
+_COMPARE = text(f"""
     WITH own AS (
         SELECT DISTINCT k.address FROM vaults v JOIN secrets s ON s.vault_id = v.id
         JOIN secret_versions k ON k.secret_id = s.id WHERE v.org_id = :org AND k.key_id IS NOT NULL
     ), page AS MATERIALIZED (
         SELECT r.* FROM own CROSS JOIN LATERAL (
             SELECT * FROM signer.redemptions WHERE address = own.address AND sequence >= :first
-              AND redeemed_at < statement_timestamp() - make_interval(secs => :settled_after_s)
+              AND NOT {just_now("redeemed_at", ":settled_after_s")}
             ORDER BY sequence LIMIT :compared) r
         ORDER BY r.sequence LIMIT :compared
     ), judged AS (
@@ -41,7 +42,7 @@ _COMPARE = text("""
     )
     SELECT ends.compared, ends.last, listed.* FROM (SELECT count(*) AS compared, max(sequence) AS last FROM page) ends
     LEFT JOIN listed ON true ORDER BY listed.sequence
-""")
+""")  # noqa: S608 - made of a constant
 
 
 async def compare(database: Database, org_id: UUID, first: int) -> Comparison:

@@ -63,10 +63,11 @@ async def sweep(context: Context) -> None:
     await purge(context.database)
     await purge_people(context.database)
     async with context.database.begin() as connection:
-        agents = await budget.stale(connection)
-    for agent_id in agents:
-        async with context.database.begin() as connection:
-            await budget.lock(connection, agent_id)
+        stale, ahead = await budget.stale(connection), await budget.stamped_ahead(connection)
+    for mend, agents in ((budget.lock, stale), (budget.restamp, ahead)):
+        for agent_id in agents:
+            async with context.database.begin() as connection:
+                await mend(connection, agent_id)
 
 
 async def seal(context: Context) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -215,6 +216,39 @@ async def test_a_crashed_request_s_key_is_not_held_by_a_clock_that_went_back(
     )
     again = await agent.submit(wallet, to, "0.1", idempotency_key=key)
     assert again.status_code == 201, again.text
+
+
+async def test_what_is_in_flight_is_sent_again_by_a_clock_that_went_back(
+    running: Running, world: World, clock: SteppedClock
+) -> None:
+    wallet, to = await world.wallet(), address()
+    agent = await world.agent()
+    await world.chain.rpc("evm_setIntervalMining", 0)
+    clock.step(DAY)
+    sent = await agent.submit(wallet, to, "0.1")
+    assert sent.status_code == 201, sent.text
+    await world.chain.rpc("anvil_dropAllTransactions")
+    clock.step(0)
+    await world.chain.rpc("evm_setIntervalMining", 1)
+    await world.chain.receipt(sent.json()["tx_hash"])
+    assert await world.chain.balance(to) == ETHER // 10
+
+
+async def test_what_has_expired_does_not_live_again(world: World, clock: SteppedClock) -> None:
+    agent = await world.agent(expires_at=(datetime.now(UTC) + timedelta(seconds=5)).isoformat())
+
+    async def status() -> int:
+        return (await world.http.get(agent.url, headers=agent.headers)).status_code
+
+    assert await status() == 200
+
+    async def is_over() -> bool:
+        return await status() == 401
+
+    await until(is_over, 60, "the agent's end")
+    clock.step(-3600)
+    await looked_at(clock)
+    assert await is_over()
 
 
 @pytest.fixture

@@ -93,6 +93,29 @@ async def test_the_later_of_reservation_and_block_counts(database: Database) -> 
     assert await spent(database, agent_id) == 3
 
 
+async def test_what_was_stamped_by_a_clock_that_was_ahead_counts_for_a_day_from_when_it_is_right(
+    database: Database,
+) -> None:
+    agent_id, other_id = uuid4(), uuid4()
+    ahead, right = await reserve(database, agent_id, 3), await reserve(database, other_id, 5)
+    assert ahead is not None
+    assert right is not None
+    await settle(database, ahead, timedelta(days=-300))
+    await settle(database, right, timedelta(minutes=-15))
+    async with database.begin() as connection:
+        stamped_ahead = await budget.stamped_ahead(connection)
+    assert agent_id in stamped_ahead
+    assert other_id not in stamped_ahead
+    async with database.begin() as connection:
+        await budget.restamp(connection, agent_id)
+        days = await connection.execute(
+            text("SELECT counted_from - statement_timestamp() FROM spend_reservations WHERE agent_id = :id"),
+            {"id": agent_id},
+        )
+        assert abs(days.scalar_one()) < timedelta(seconds=30)
+    assert await spent(database, agent_id) == 3
+
+
 async def test_release_and_reopen_are_exact_and_idempotent(database: Database) -> None:
     agent_id = uuid4()
     made = await reserve(database, agent_id, 9)

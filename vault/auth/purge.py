@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from vault.auth.lockout import ACCOUNT_FADES_S
+from vault.clock.now import BELIEVED_NOW, LATEST_NOW
 from vault.db import Database
 
 BATCH = 1_000
@@ -19,6 +20,11 @@ _OVER = {
     # a mail may hold a token: it is over by then
     "outbox_mails": ("created_at", "interval '30 days'"),
 }
+_MORE = {
+    "outbox_mails": "AND sent_at IS NOT NULL",
+    # from a time that is still to come: the clock was stepped back, and nobody is to be locked out until then
+    "lockouts": f"OR last_failed_at > {LATEST_NOW} + interval '5 minutes'",
+}
 
 
 async def purge(database: Database) -> dict[str, int]:
@@ -30,10 +36,10 @@ async def purge(database: Database) -> dict[str, int]:
 
 
 async def _purge(database: Database, table: str, column: str, age: str) -> int:
-    more = "AND sent_at IS NOT NULL" if table == "outbox_mails" else ""
+    more = _MORE.get(table, "")
     statement = text(
         f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table}"  # noqa: S608 - names from above
-        f" WHERE {column} < clock_timestamp() - {age} {more}"
+        f" WHERE {column} < {BELIEVED_NOW} - {age} {more}"
         f" ORDER BY {column} LIMIT :batch FOR UPDATE SKIP LOCKED))"
     )
     removed = 0

@@ -14,6 +14,7 @@ from vault.agents.models import Agent
 from vault.auth.caller import Caller
 from vault.auth.models import ApiKey, RevokedToken, User, WebSession
 from vault.auth.tokens import Claims
+from vault.clock.now import believed_now, latest_now
 from vault.columns import AnyRow
 from vault.orgs.models import Membership
 from vault.security.blocked import address_parameter, is_blocked
@@ -29,7 +30,7 @@ def _stale(moment: Any) -> ColumnElement[bool]:
 
 def _unexpired(moment: Any) -> ColumnElement[bool]:
     # not now(), the transaction's beginning: in one that waited for locks, an expiry may have been set since
-    return or_(moment.is_(None), moment > func.statement_timestamp())
+    return or_(moment.is_(None), moment > latest_now())
 
 
 _NOT_REVOKED = ~exists().where(RevokedToken.jti == bindparam("jti"))
@@ -205,7 +206,7 @@ async def touch_api_key(connection: AsyncConnection, key_id: UUID) -> None:
 
 async def revoke_token(connection: AsyncConnection, jti: str, expires_at: datetime) -> bool:
     """Remember a token as revoked until it has expired, and forget some that have; False if it was already."""
-    old = select(RevokedToken.jti).where(RevokedToken.expires_at < func.now() - text("interval '1 hour'"))
+    old = select(RevokedToken.jti).where(RevokedToken.expires_at < believed_now() - text("interval '1 hour'"))
     await connection.execute(
         delete(RevokedToken).where(RevokedToken.jti.in_(old.limit(PURGE_BATCH).with_for_update(skip_locked=True)))
     )

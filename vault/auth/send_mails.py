@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.auth import outbox
@@ -22,6 +22,7 @@ BATCH = 50
 MAX_TRIES = 12
 TIMEOUT_S = 15.0
 LONGEST_DELAY_S = 4 * 3600
+LATEST = timedelta(seconds=LONGEST_DELAY_S)
 
 
 async def send_mails(context: Context, *, server: str | None, sender: str) -> None:
@@ -58,7 +59,11 @@ async def _due(connection: AsyncConnection) -> AnyRow | None:
         select(OutboxMail.id, OutboxMail.recipient, OutboxMail.subject, OutboxMail.sealed, OutboxMail.tries)
         .where(
             OutboxMail.sent_at.is_(None),
-            OutboxMail.next_try_at <= func.clock_timestamp(),
+            # a time further off than the longest delay is of a clock that was stepped back since
+            or_(
+                OutboxMail.next_try_at <= func.clock_timestamp(),
+                OutboxMail.next_try_at > func.clock_timestamp() + LATEST,
+            ),
             OutboxMail.tries < MAX_TRIES,
         )
         .order_by(OutboxMail.next_try_at)

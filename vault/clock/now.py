@@ -19,6 +19,12 @@ BELIEVED_NOW: Final = f"(SELECT LEAST(statement_timestamp(), leash) FROM {Clock.
 LATEST_NOW: Final = f"GREATEST(statement_timestamp(), (SELECT believed_at FROM {Clock.__tablename__}))"  # noqa: S608 - the same
 
 
+def just_now(moment: str, seconds: str) -> str:
+    """That `moment` lies within the last seconds (a bind parameter, or a number). One that is still to come is none:
+    the clock was stepped back since, and what waits for it to pass would wait as long as the step."""
+    return f"{moment} BETWEEN clock_timestamp() - make_interval(secs => {seconds}) AND clock_timestamp()"
+
+
 def believed_now() -> ColumnElement[object]:
     """`BELIEVED_NOW` for statements that are not text."""
     return literal_column(BELIEVED_NOW, TIMESTAMP(timezone=True))

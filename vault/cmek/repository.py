@@ -25,7 +25,7 @@ async def interrupt_silent(transaction: AsyncConnection, vault_id: UUID) -> None
         .where(
             _TABLE.c.vault_id == vault_id,
             _TABLE.c.status == "running",
-            _TABLE.c.heartbeat_at < func.clock_timestamp() - SILENT_AFTER,
+            ~_TABLE.c.heartbeat_at.between(func.clock_timestamp() - SILENT_AFTER, func.clock_timestamp()),
         )
         .values(status="interrupted")
     )

@@ -41,15 +41,16 @@ _WINDOW = text(f"""{_WINDOWS}
     FROM windows
 """)  # noqa: S608 - made of constants
 
-# bounded, so that refused hits never run over the column
+# bounded, so that refused hits never run over the column; a window that ends later than one from now is of a clock
+# that was stepped back since
 _INCREASE = text("""
     INSERT INTO rate_counters AS counter (key, count, expires_at)
     VALUES (:key, :amount, clock_timestamp() + make_interval(secs => :expiry))
     ON CONFLICT (key) DO UPDATE SET
-        count = CASE WHEN counter.expires_at <= clock_timestamp() THEN excluded.count
-                     ELSE LEAST(counter.count, 1000000000) + excluded.count END,
-        expires_at = CASE WHEN counter.expires_at <= clock_timestamp() THEN excluded.expires_at
-                          ELSE counter.expires_at END
+        count = CASE WHEN counter.expires_at BETWEEN clock_timestamp() AND excluded.expires_at
+                     THEN LEAST(counter.count, 1000000000) + excluded.count ELSE excluded.count END,
+        expires_at = CASE WHEN counter.expires_at BETWEEN clock_timestamp() AND excluded.expires_at
+                          THEN counter.expires_at ELSE excluded.expires_at END
     RETURNING count AS hits
 """)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.auth.again import still
 from vault.auth.caller import Caller
+from vault.clock.now import LATEST_NOW
 from vault.errors import Problem, forbidden, not_found
 from vault.metrics import counts
 from vault.policies.conditions import Conditions, ConditionsError, parse_conditions
@@ -25,18 +26,18 @@ from vault.policies.decide import (
     refuse_vault,
 )
 
-# the database's clock decides what has expired, the same for every process
+# the database's clock decides what has expired, the same for every process; stepped back it revives nothing
 _SELECT = text(
-    """
+    f"""
     SELECT v.id, v.org_id, v.name, v.description, v.created_by, v.created_by_type, v.created_at,
            p.id AS policy_id, p.secret_path_pattern, p.permissions, p.conditions, p.expires_at,
-           clock_timestamp() AS now
+           {LATEST_NOW} AS now
     FROM vaults v
     LEFT JOIN policies p
       ON p.vault_id = v.id AND p.principal_id = :principal_id AND p.principal_type = :principal_type
     WHERE v.id = :vault_id AND v.org_id = :org_id AND v.deleted_at IS NULL
     ORDER BY p.created_at, p.id
-    """
+    """  # noqa: S608 - made of a constant
 )
 
 

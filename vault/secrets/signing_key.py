@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.auth.caller import Caller
+from vault.clock.now import LATEST_NOW
 from vault.errors import bad_request, conflict, forbidden, gone, not_found
 from vault.policies.access import grant_of, refusal, vault_facts
 from vault.policies.decide import Grant, Granted, Refused, VaultFacts, decide
@@ -20,12 +21,12 @@ from vault.secrets.paths import check_path
 # key before anything else) at the path, or nulls. No more joins than these: planning them is most of what this
 # statement costs.
 _SELECT = text(
-    """
+    f"""
     SELECT v.id, v.org_id, v.created_by, v.created_by_type,
            r.policy_id, r.secret_path_pattern, r.permissions, r.conditions, r.expires_at,
            s.id AS secret_id, k.version, k.key_id, k.address, k.unconfirmed, k.expires_at AS key_expires_at,
            (SELECT secret_id FROM agent_signing_keys WHERE agent_id = :principal_id AND path = :path) AS bound_to,
-           clock_timestamp() AS now
+           {LATEST_NOW} AS now
     FROM (
         SELECT vault_id, id AS policy_id, secret_path_pattern, permissions, conditions, expires_at FROM policies
         WHERE principal_id = :principal_id AND principal_type = :principal_type
@@ -41,7 +42,7 @@ _SELECT = text(
         ORDER BY (key_id IS NULL OR unconfirmed), version DESC LIMIT 1
     ) k ON true
     ORDER BY v.created_at, v.id
-    """
+    """  # noqa: S608 - made of a constant
 )
 
 

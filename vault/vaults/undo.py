@@ -10,15 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.audit.write import write_in
 from vault.auth.caller import Caller
+from vault.clock.now import BELIEVED_NOW
 from vault.context import Context
 from vault.errors import forbidden, not_found
 
 _SELECT: Final = text(
-    """
-    SELECT v.org_id, v.deleted_at, clock_timestamp() AS now,
+    f"""
+    SELECT v.org_id, v.deleted_at, {BELIEVED_NOW} AS now,
            NOT EXISTS (SELECT FROM memberships m WHERE m.org_id = v.org_id) AS is_left
     FROM vaults v WHERE v.id = :vault_id
-    """
+    """  # noqa: S608 - made of a constant
 )
 
 

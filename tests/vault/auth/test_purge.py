@@ -1,10 +1,13 @@
 """What is over is removed, and nothing else."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
 from sqlalchemy import text
 
 from tests.vault.auth.people import a_peer, an_email, log_in, mails_to, make_person
 from tests.vault.conftest import Connect
-from vault.auth import challenges, lockout, outbox, places, purge, web_sessions
+from vault.auth import challenges, lockout, outbox, places, purge, repository, web_sessions
 from vault.auth.origin import at_address
 from vault.auth.purge import purge as purged
 from vault.context import Context
@@ -87,3 +90,22 @@ async def test_many_rows_go_in_bounded_batches(database: Database, monkeypatch) 
             )
         )
     assert [(await purged(database))["lockouts"] for _ in range(3)] == [30, 15, 0]
+
+
+async def test_by_a_clock_that_is_not_believed_no_revocation_is_forgotten(database: Database) -> None:
+    """Its token would live again once the clock is right."""
+    revoked, over_at = str(uuid4()), datetime.now(UTC) - timedelta(hours=2)
+
+    async def is_known() -> bool:
+        async with database.begin() as connection:
+            await repository.revoke_token(connection, str(uuid4()), datetime.now(UTC))
+            found = await connection.execute(text("SELECT 1 FROM revoked_tokens WHERE jti = :jti"), {"jti": revoked})
+            return found.first() is not None
+
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE clock SET leash = now() - interval '1 day'"))
+        await repository.revoke_token(connection, revoked, over_at)
+    assert await is_known()
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE clock SET leash = 'infinity'"))
+    assert not await is_known()

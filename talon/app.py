@@ -44,6 +44,8 @@ from vault.networks.router import router as networks
 from vault.orgs.router import router as orgs
 from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
+from vault.restores.notes import restore_note
+from vault.restores.router import router as end_credentials
 from vault.secrets.router import router as secrets
 from vault.security.router import router as ip_rules
 from vault.signing_keys.router import router as signing_keys
@@ -68,6 +70,7 @@ ROUTERS = (
     ip_rules,
     audit,
     admin,
+    end_credentials,
     transactions,
     wallets,
     resets,
@@ -77,6 +80,7 @@ PAGES = (sign_in, mail_links, style)
 # each asked when /v1/health is looked at: a connection in, sentences out
 HEALTH_NOTES: tuple[NoteSource, ...] = (
     clock_note,
+    restore_note,
     wallets_note,
 )
 

@@ -92,11 +92,12 @@ def opening(file: BinaryIO, key: Key) -> Iterator[BinaryIO]:
     trouble: list[BaseException] = []
 
     def work() -> None:
-        with os.fdopen(writing, "wb") as out:
-            try:
+        try:
+            # closing flushes, to where nobody may be reading any more
+            with os.fdopen(writing, "wb") as out:
                 pyrage.decrypt_io(file, out, identities)
-            except (OSError, pyrage.DecryptError) as error:
-                trouble.append(error)
+        except (OSError, pyrage.DecryptError) as error:
+            trouble.append(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

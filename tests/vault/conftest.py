@@ -31,6 +31,7 @@ from vault.networks.service import seed_chains
 from vault.orgs.router import router as orgs
 from vault.policies.access_router import router as access
 from vault.policies.router import router as policies
+from vault.restores.router import router as restores
 from vault.secrets.router import router as secrets
 from vault.security.router import router as ip_rules
 from vault.signing_keys.router import router as signing_keys
@@ -108,6 +109,7 @@ def app(context: Context) -> FastAPI:
             ip_rules,
             audit,
             admin,
+            restores,
         ),
     )
 

@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from vault.problem_replies import ProblemDetails, or_problem
-from vault.schemas import Timestamp
+from vault.schemas import Reply, Timestamp
 
 
 class RestoredCopy(ProblemDetails):
@@ -11,6 +11,17 @@ class RestoredCopy(ProblemDetails):
 
     type: Literal["restored_copy"]
     found_at: Timestamp
+
+
+class EndedReply(Reply):
+    """How many were ended: agents with a key, certificate or identity, people's API keys, people with tokens,
+    sessions and devices, and links in mails (invitations among them)."""
+
+    agents: int
+    api_keys: int
+    people: int
+    sessions: int
+    mailed_links: int
 
 
 RESTORED: Final[dict[int | str, dict[str, Any]]] = {

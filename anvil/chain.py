@@ -1,7 +1,7 @@
 """Start anvil: the platform's binary itself, because npm's Node wrapper leaves dead children behind.
 
 Under concurrent senders anvil's automine livelocks, so only unit tests use it; everything else mines a block a
-second with room for thousands of transactions.
+second with room for thousands of transactions. What `make serve` leaves running is kept small by `anvil.keep`.
 """
 
 import platform
@@ -19,6 +19,8 @@ CHAIN_ID = 31337
 BLOCK_GAS_LIMIT = 300_000_000
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
+# Linux's means that a child does not outlive its parent, not even after kill -9
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" else ()
 NODE_MODULES = Path(__file__).resolve().parent.parent / "node_modules"
 
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -36,14 +38,17 @@ def find_binary() -> Path:
 def command(
     binary: Path,
     port: int,
-    state_file: Path | None,
     block_time_s: int | None,
     chain_id: int = CHAIN_ID,
     begins_at: int | None = None,
+    keep_states: int | None = None,
+    loads: Path | None = None,
 ) -> list[str]:
-    """The command line. `block_time_s` None: a block per transaction; `state_file` survives even SIGKILL.
+    """The command line. `block_time_s` None: a block per transaction, or none by itself with `keep_states`.
 
-    `begins_at` (Unix seconds) is the time of block 0 and makes it the same at every start; None: now.
+    `begins_at` (Unix seconds) is the time of block 0 and makes it the same at every start; None: now. `keep_states`
+    is how many blocks back it knows the accounts: with a block time of up to 2 s anvil keeps 1,500 whatever it is
+    told. `loads` is a dumped state to begin with.
     """
     arguments = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     # finality within a few blocks, so that `finalized` means something here
@@ -54,23 +59,29 @@ def command(
         arguments += ["--timestamp", str(begins_at)]
     if block_time_s is not None:
         arguments += ["--block-time", str(block_time_s)]
-    if state_file is not None:
-        arguments += ["--state", str(state_file), "--state-interval", "1"]
+    if keep_states is not None:
+        arguments += ["--no-mining", "--prune-history", str(keep_states)]
+    if loads is not None:
+        arguments += ["--load-state", str(loads)]
     return arguments
 
 
 def start(
     binary: Path,
     port: int,
-    state_file: Path | None = None,
     block_time_s: int | None = 1,
     chain_id: int = CHAIN_ID,
     begins_at: int | None = None,
+    keep_states: int | None = None,
+    loads: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time."""
+    """Start anvil and wait until it answers; AnvilError when it exits or does not come up in time.
+
+    It ends with the calling thread, however that ends.
+    """
     check_port(port)
     process = subprocess.Popen(
-        command(binary, port, state_file, block_time_s, chain_id, begins_at),
+        [*DIES_WITH_US, *command(binary, port, block_time_s, chain_id, begins_at, keep_states, loads)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -99,7 +110,7 @@ def check_port(port: int) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, so that it writes its state; SIGKILL after STOP_TIMEOUT_S."""
+    """SIGTERM; SIGKILL after STOP_TIMEOUT_S."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_TIMEOUT_S)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from uuid import UUID
 
 from sqlalchemy import make_url
 
-from anvil.chain import command as anvil_command
 from talon import __version__
 from talon.bootstrap import PACKAGES, ROOT
 from talon.bootstrap.readable import make_readable
@@ -83,16 +83,14 @@ class Children:
         self.settings, self.layout, self.identities = settings, layout, identities
 
     def anvil(self, binary: Path) -> Child:
-        """The local chain; SIGTERM at the supervisor's death, so that it still writes its state."""
-        command = anvil_command(binary, self.settings.anvil_port, self.layout.chain / "state.json", block_time_s=1)
+        """The local chain with its keeper; SIGTERM at the supervisor's death, so that it still saves its state."""
+        chain = self.layout.chain
+        command = [sys.executable, "-m", "anvil.keep", str(binary), str(self.settings.anvil_port), str(chain)]
+        readable = tuple(path for path in (*program_paths(), str(binary.parent)) if Path(path).exists())
         confinement = Confinement(
-            uid=self.identities.chain,
-            readable=(str(binary.parent),),
-            writable=(str(self.layout.chain),),
-            death_signal=15,
-            directory=str(self.layout.chain),
+            self.identities.chain, readable, (str(chain),), death_signal=signal.SIGTERM, directory=str(ROOT)
         )
-        return self._child("anvil", command, confinement, HOME=str(self.layout.chain))
+        return self._child("anvil", command, confinement, HOME=str(chain))
 
     def token_access(self, token: TokenInfo) -> TokenAccess:
         """How a process of the signer's comes to the token."""

@@ -35,7 +35,7 @@ QUIET_S = 5.0
 SAVING_SHARE = 0.1
 # a dump with the states of older blocks takes long when there are many accounts; then it goes without
 HISTORY_TIMEOUT_S = 3.0
-MAX_PACKED_HISTORY = 4 * 2**20
+MAX_PACKED_HISTORY = 16 * 2**20
 # a block may hold thousands of transactions
 MINING_TIMEOUT_S = 60.0
 MAX_FAILURES = 3

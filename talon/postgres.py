@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -38,6 +39,7 @@ CONNECTIONS_OF_AN_API_PROCESS = 23
 OTHER_CONNECTIONS = 100
 # sun_path holds 108 bytes with its terminating zero; the file name is .s.PGSQL.5432
 MAX_SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")
+PLAIN = re.compile(r"[A-Za-z0-9/._+-]*")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "TZ": "UTC"}
 
 
@@ -258,12 +260,26 @@ def write_secret(path: Path, value: str, uid: int | None = None) -> None:
     fresh.rename(path)
 
 
+def is_fit(directory: Path) -> bool:
+    """Whether a socket can be named below this directory."""
+    return len(os.fsencode(directory)) <= MAX_SOCKET_DIR_BYTES and PLAIN.fullmatch(str(directory)) is not None
+
+
 def short_directory(directory: Path) -> Path:
-    """The same directory under a name short enough for a Unix socket: itself, or a link in the temporary folder."""
-    if len(os.fsencode(directory)) <= MAX_SOCKET_DIR_BYTES:
+    """The same directory under a name fit for a Unix socket: itself, or a link in a folder for temporary files.
+
+    Fit is what is short enough for the kernel and has nothing in it that PostgreSQL takes for something else: a comma
+    begins another host, and another directory.
+    """
+    if is_fit(directory):
         return directory
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"talon-{os.geteuid()}-{digest}"
+    name = f"talon-{os.geteuid()}-{digest}"
+    folders = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - checked below
+    found_fit = [place / name for place in folders if is_fit(place / name / "d") and os.access(place, os.W_OK)]
+    if not found_fit:
+        raise PostgresError(f"no name for a socket: {directory} is too long or odd, and /tmp cannot be written")
+    place = found_fit[0]
     with contextlib.suppress(FileExistsError):
         place.mkdir(mode=0o711)
     # somebody else may have made it first in a folder open to all

@@ -65,6 +65,7 @@ def set_up(wanted: str, chain: bool) -> None:
     if wanted == PRODUCTION:
         # 60 MB that running does not need; a developer's next set-up is quicker with them
         shutil.rmtree(SETUP_VENV, ignore_errors=True)
+        shutil.rmtree(TOOLS / "home", ignore_errors=True)
     remember(wanted, chain)
     say(f"{wanted} set: done in {time.monotonic() - began:.0f} s")
 

@@ -5,19 +5,15 @@ It reaches what this machine reaches, by copies of what this machine is told: mi
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from talon.bootstrap import ROOT, SetupError, run, succeeds
+from talon.bootstrap import SetupError, run, succeeds
 from talon.bootstrap.authorities import VARIABLES
+from tests.support.checkout import copy_sources, play
 
 INCLUDED = "python3,python3-venv,make,git,ca-certificates"
-STEP_TIMEOUT_S = 1500
-TOLD = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT", *VARIABLES)
-PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 # what a container's root has by default
 CONTAINER = [
     "chown",
@@ -121,50 +117,26 @@ def tell(place: Path) -> None:
             inside = place / file.lstrip("/")
             inside.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, inside)
+    # an image has no lists of packages
+    shutil.rmtree(place / "var" / "lib" / "apt" / "lists", ignore_errors=True)
+    (place / "var" / "lib" / "apt" / "lists" / "partial").mkdir(parents=True)
     with (place / "etc" / "passwd").open("a") as accounts:
         accounts.write("anna:x:1000:1000::/home/anna:/bin/sh\n")
 
 
 def check_out(place: Path, who: Who) -> None:
-    """A copy of this checkout's sources, as they are now, where `who` has it."""
+    """A copy of this checkout's sources where `who` has it, and belonging to whom."""
     target = place / who.checkout.lstrip("/")
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0")
-    for name in listed:
-        if name and (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
+    copy_sources(target)
     owner = next((int(part.partition("=")[2]) for part in who.prefix if part.startswith("--reuid=")), 0)
     top = place / who.home.lstrip("/") if owner and who.home else target
     for path in (top, *top.rglob("*")):
         os.chown(path, owner, owner, follow_symlinks=False)
 
 
-def environment(who: Who) -> dict[str, str]:
-    """Nothing but a path, the locale C and what the network needs."""
-    names = [name for name in os.environ if name in TOLD or name.lower() in PROXIES]
-    told = {name: os.environ[name] for name in names}
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **told} | (
-        {"HOME": who.home} if who.home else {}
-    )
-
-
-def play(place: Path, who: Who, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the checkout inside; output and errors together."""
+def play_inside(place: Path, who: Who, command: list[str]) -> tuple[int, str]:
+    """Run a command in the checkout inside, with the locale C and what the network needs."""
     how = "pivot" if who.namespaces else "chroot"
-    inside = [*who.prefix, "sh", "-c", f'cd "{who.checkout}" && umask 022 && exec "$@"', "sh", *command]
-    return subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh", str(place), how, *inside],
-        env=environment(who),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=STEP_TIMEOUT_S,
-        check=False,
-    )
-
-
-if __name__ == "__main__":
-    # by hand: python -m tests.support.bare SYSTEM COMMAND …
-    found = play(Path(sys.argv[1]), {w.name.split()[-1]: w for w in (ROOT_USER,)}["root"], sys.argv[2:])
-    print(found.stdout)
+    inside = [*who.prefix, "sh", "-c", f'cd "{who.checkout}" && exec "$@"', "sh", *command]
+    enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh", str(place), how]
+    return play([*enter, *inside], place, {"LC_ALL": "C"} | ({"HOME": who.home} if who.home else {}))

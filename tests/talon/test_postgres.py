@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
             "signer.redemptions",
         ):
             owner.execute(f"CREATE TABLE {table} (id int GENERATED ALWAYS AS IDENTITY, note text)")
+        # what of the keys everybody may know
+        owner.execute("ALTER TABLE signer.keys ADD address text, ADD origin text")
         grants(owner)
         grants(owner)
     with connect(urls.app) as app:
@@ -133,8 +136,13 @@ def test_grants_separate_app_and_signer(urls: PostgresUrls) -> None:
                 signer.execute(forbidden)
 
 
-def test_a_home_with_a_very_long_name_still_gets_a_socket(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / ("long" * 30), api_processes=64)
+@pytest.mark.parametrize("name", ["long" * 30, "Ümläute, Kommas und 'Zeichen'"])
+def test_a_home_with_an_odd_name_still_gets_a_socket(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nor is the folder for temporary files of any help
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    server = EmbeddedPostgres(tmp_path / name, api_processes=64)
     try:
         urls = server.start()
         assert len(os.fsencode(urls.socket_dir)) < 90

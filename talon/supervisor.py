@@ -190,13 +190,14 @@ class Supervisor:
         try:
             upgrade(urls.owner, app if urls.has_roles else None, signer if urls.has_roles else None)
         except DBAPIError as error:
-            # the server's own words; the statement and the URL stay out
-            said = str(error.orig).strip().splitlines() or ["no reason given"]
-            raise SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)") from error
+            raise cannot_set_up(error) from error
 
     def _count_start(self, urls: Urls, signer_uid: int | None, in_token: dict[UUID, int]) -> epoch.Started:
         directory = epoch.directory_of(self.settings, self.layout.home, self.say)
-        started = epoch.start(urls.owner, directory, signer_uid, in_token)
+        try:
+            started = epoch.start(urls.owner, directory, signer_uid, in_token)
+        except DBAPIError as error:
+            raise cannot_set_up(error) from error
         if started.frozen is not None:
             self.say(f"frozen: nothing is signed: {started.frozen} What to do stands in docs/backup.md")
         fresh = self.layout.instance.with_suffix(".new")
@@ -245,6 +246,12 @@ class Supervisor:
             return False
         finally:
             connection.close()
+
+
+def cannot_set_up(error: DBAPIError) -> SupervisorError:
+    """In the server's own words; the statement and the URL stay out."""
+    said = str(error.orig).strip().splitlines() or ["no reason given"]
+    return SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)")
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from talon.backup.archive import Writer
 from talon.backup.envelope import Lock, recipient_of, sealing
 from talon.backup.errors import BackupError
 from talon.backup.manifest import Manifest
+from talon.backup.sizes import shown
 from talon.backup.tables import Snapshot, connected, snapshot
 from talon.layout import Layout
 
@@ -65,7 +66,7 @@ def make(
             has_chain=bool(chain),
             absent=absent,
         )
-        say(f"database: {len(taken.tables)} tables, about {_shown(taken.size)}")
+        say(f"database: {len(taken.tables)} tables, about {shown(taken.size)}")
         with sealing(file, lock) as stream:
             writer = Writer(stream, manifest)
             _add_tables(writer, taken, say)
@@ -99,12 +100,12 @@ def _add_tables(writer: Writer, taken: Snapshot, say: Callable[[str], None]) -> 
             done += len(piece)
             if done - told >= SAY_EVERY_BYTES:
                 told = done
-                say(f"database: {_shown(done)} written, at {table}")
+                say(f"database: {shown(done)} written, at {table}")
             yield piece
 
     for table in taken.tables:
         writer.part(f"database/{table}", told_of(taken.rows(table), table))
-    say(f"database: {_shown(done)} written")
+    say(f"database: {shown(done)} written")
 
 
 def _add_files(writer: Writer, kind: str, directory: Path, names: list[str], say: Callable[[str], None]) -> None:
@@ -117,7 +118,7 @@ def _add_files(writer: Writer, kind: str, directory: Path, names: list[str], say
         with file:
             size += writer.part(f"{kind}/{name}", files.read(file))
     if names:
-        say(f"{kind}: {_shown(size)}")
+        say(f"{kind}: {shown(size)}")
 
 
 @contextlib.contextmanager
@@ -153,7 +154,3 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _shown(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"

@@ -24,6 +24,7 @@ from talon.backup.archive import Reader
 from talon.backup.envelope import DAMAGED, Key, opening
 from talon.backup.errors import BackupError
 from talon.backup.manifest import Manifest, require_known, require_same_parts
+from talon.backup.sizes import shown
 from talon.backup.tables import CONNECT_TIMEOUT_S, Load, is_empty
 from talon.home import LOCK, home_lock
 from talon.layout import Layout
@@ -175,9 +176,9 @@ def _take(reader: Reader, load: Load, fresh: Layout, say: Callable[[str], None])
         done += len(data)
         if done - told >= SAY_EVERY_BYTES:
             told = done
-            say(f"{done / 1e6:.1f} MB restored, at {part}")
+            say(f"{shown(done)} restored, at {part}")
     reader.require_whole()
-    say(f"{done / 1e6:.1f} MB restored")
+    say(f"{shown(done)} restored")
 
 
 def _freeze(connection: Connection, manifest: Manifest, outside: int) -> None:

@@ -10,6 +10,7 @@ from talon import epoch
 from talon.backup.envelope import Lock
 from talon.backup.errors import BackupError
 from talon.backup.make import make
+from talon.backup.sizes import shown
 from talon.cli.database import opened
 from talon.cli.outcome import CommandError, one_sentence
 from talon.cli.passphrase import new_passphrase
@@ -48,7 +49,7 @@ def backup(file: Target, recipient: Recipient = None, passphrase_file: Passphras
             except OSError as error:
                 raise CommandError(f"{file} cannot be made: {error.strerror or type(error).__name__}") from None
     manifest = made.manifest
-    say(f"made {file}: instance {manifest.instance_id} at epoch {manifest.epoch}, {made.size / 1e6:.1f} MB")
+    say(f"made {file}: instance {manifest.instance_id} at epoch {manifest.epoch}, {shown(made.size)}")
     for each in manifest.absent:
         say(f"not in it: {each}")
 

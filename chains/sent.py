@@ -23,6 +23,7 @@ from chains.transactions import (
 
 # no block is further in the future, and what PostgreSQL keeps goes further
 MAX_TIME = 2**33
+DEPOSIT = 0x7E
 # more than any pool takes
 MAX_DATA = 2**20
 
@@ -49,6 +50,19 @@ def read_sent(item: Any, chain_id: int, address: bytes) -> tuple[Transaction, by
     except (BadHex, BadTransaction):
         return None
     return transaction, transaction_hash(raw)
+
+
+def is_deposit(item: Any, address: bytes, nonce: int) -> bool:
+    """Is it a deposit from the chain below by this account, which used its nonce here without any signature?
+
+    OP chains (type 0x7e): Ethereum's own signature of the same account stands for it.
+    """
+    if not isinstance(item, Mapping) or str(item.get("from")).lower() != f"0x{address.hex()}":
+        return False
+    try:
+        return parse_quantity(item.get("type"), COUNT_BITS) == DEPOSIT and _number(item, "nonce") == nonce
+    except BadHex:
+        return False
 
 
 def block_time(block: Mapping[str, Any]) -> datetime | None:

@@ -13,7 +13,7 @@ from chains.hexdata import format_data
 from chains.nonce_user import NoList, read_listing
 from chains.quantities import COUNT_BITS, quantity
 from chains.rpc import ChainClient
-from chains.sent import Sent, block_time, read_sent
+from chains.sent import Sent, block_time, is_deposit, read_sent
 
 # For one account and endpoint: a nonce costs some ten calls where it was used lately, 65 at the worst
 CALLS_PER_ACCOUNT: Final = 400
@@ -46,6 +46,15 @@ class Steps:
             if sent is not None:
                 found[nonce] = sent
         return found
+
+    async def shows_deposit(self, nonce: int) -> bool:
+        """Does the node show that the nonce was used by a deposit, not by a signature?"""
+        try:
+            number = await self._block_of(nonce)
+            items = read_listing(await self._whole(number), number).items
+        except (NotToBeFound, NoList):
+            return False
+        return any(is_deposit(each, self._address, nonce) for each in items)
 
     async def _block_of(self, nonce: int) -> int:
         """The block in which the count passes `nonce`."""
@@ -81,11 +90,13 @@ class Steps:
         return self._counts[block]
 
     async def _sent_in(self, number: int, nonce: int) -> Sent | None:
+        block = await self._whole(number)
+        return sent_in(block, number, self._client.chain_id, {self._address: {nonce}}).get((self._address, nonce))
+
+    async def _whole(self, number: int) -> Any:
         if number not in self._blocks:
             self._blocks = {number: await self._ask("eth_getBlockByNumber", [hex(number), True])}
-        return sent_in(self._blocks[number], number, self._client.chain_id, {self._address: {nonce}}).get(
-            (self._address, nonce)
-        )
+        return self._blocks[number]
 
     async def _ask(self, method: str, params: list[Any]) -> Any:
         if self.calls >= CALLS_PER_ACCOUNT:

@@ -64,6 +64,10 @@ _WITHIN = text("""
     ON CONFLICT (chain_id, address) DO UPDATE
     SET accounted_to = GREATEST(w.accounted_to, excluded.accounted_to), compared_epoch = excluded.compared_epoch
 """)
+_ACCOUNT_FOR = text("""
+    INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to) VALUES (:chain_id, :address, 0, :to)
+    ON CONFLICT (chain_id, address) DO UPDATE SET accounted_to = GREATEST(w.accounted_to, excluded.accounted_to)
+""")
 _DRIFTED = text("""
     UPDATE wallets SET accounted_to = GREATEST(accounted_to, :accounted_to), drifted_at = clock_timestamp(),
            compared_epoch = :epoch
@@ -168,6 +172,11 @@ async def is_within(
     """Nothing speaks against this wallet at this start; all nonces below `accounted_to` are accounted for."""
     named = {"chain_id": chain_id, "address": address, "accounted_to": accounted_to, "epoch": epoch}
     await connection.execute(_WITHIN, named)
+
+
+async def account_for(connection: AsyncConnection, chain_id: int, address: bytes, to: int) -> None:
+    """All nonces below `to` are accounted for, whether the wallet may sign or not."""
+    await connection.execute(_ACCOUNT_FOR, {"chain_id": chain_id, "address": address, "to": to})
 
 
 async def has_drifted(

@@ -27,6 +27,8 @@ PROOF_S: Final = 8.0
 AT_ONCE: Final = 100
 # searches for a proof in one look at a chain: who lies about all wallets causes no more
 MAX_PROOFS: Final = 4
+# of one wallet in one look; more of them in a row are found by the next
+MAX_DEPOSITS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,12 @@ async def look(
         start, known = await accounts.read(connection, chain.chain_id, addresses)
     found = [_judged(known[address], said.get(address, ())) for address in addresses]
     if prove:
-        disputed = [each for each in found if each.verdict is Verdict.DISPUTED]
-        for each in disputed[:MAX_PROOFS]:
+        doubted = [each for each in found if each.verdict is Verdict.DISPUTED]
+        for each in doubted[:MAX_PROOFS]:
             found[found.index(each)] = await _proven(context, chain, each)
+    ahead = [each for each in found if each.verdict is Verdict.AHEAD and _may_be_deposits(each)]
+    for each in ahead[:MAX_PROOFS]:
+        found[found.index(each)] = await _without_deposits(context, chain, each)
     return start, [_outvoted(each) for each in found]
 
 
@@ -99,13 +104,7 @@ async def _proven(context: Context, chain: Chain, found: Found) -> Found:
     for endpoint in context.chains.for_chain(chain).each():
         try:
             async with asyncio.timeout(PROOF_S):
-                head, mined = await endpoint.batch(
-                    [
-                        ("eth_blockNumber", []),
-                        ("eth_getTransactionCount", [format_data(account.address), "latest"]),
-                    ]
-                )
-                steps = Steps(endpoint, account.address, quantity(head, COUNT_BITS), quantity(mined, COUNT_BITS))
+                steps = await _steps(endpoint, account.address)
                 if await steps.find([account.unsigned]):
                     return replace(found, verdict=Verdict.AHEAD)
         except (RpcError, TimeoutError) as error:
@@ -118,6 +117,53 @@ async def _proven(context: Context, chain: Chain, found: Found) -> Found:
         account.unsigned,
     )
     return found
+
+
+def _may_be_deposits(found: Found) -> bool:
+    return found.account.is_born and found.account.stopped_at is None
+
+
+async def _without_deposits(context: Context, chain: Chain, found: Found) -> Found:
+    """`found` behind the deposits of the same account, if every endpoint that shows anything shows those."""
+    account = found.account
+    for _ in range(MAX_DEPOSITS):
+        shown = await asyncio.gather(
+            *(_shows_deposit(each, account) for each in context.chains.for_chain(chain).each())
+        )
+        answers = [each for each in shown if each is not None]
+        if not answers or not all(answers):
+            break
+        log.warning(
+            "chain %s, wallet %s: nonce %d was used by a deposit",
+            chain.name,
+            format_data(account.address),
+            account.unsigned,
+        )
+        async with context.database.statements() as connection:
+            await accounts.account_for(connection, chain.chain_id, account.address, account.unsigned + 1)
+            _, known = await accounts.read(connection, chain.chain_id, [account.address])
+        account = known[account.address]
+        found = Found(account, found.said, judge(found.said, account.unsigned))
+        if found.verdict is Verdict.WITHIN:
+            break
+    return found
+
+
+async def _shows_deposit(endpoint: ChainClient, account: Account) -> bool | None:
+    """Whether this endpoint shows a deposit at the first nonce that we did not sign; None: it does not answer."""
+    try:
+        async with asyncio.timeout(PROOF_S):
+            steps = await _steps(endpoint, account.address)
+            return await steps.shows_deposit(account.unsigned)
+    except (RpcError, TimeoutError):
+        return None
+
+
+async def _steps(endpoint: ChainClient, address: bytes) -> Steps:
+    head, mined = await endpoint.batch(
+        [("eth_blockNumber", []), ("eth_getTransactionCount", [format_data(address), "latest"])]
+    )
+    return Steps(endpoint, address, quantity(head, COUNT_BITS), quantity(mined, COUNT_BITS))
 
 
 def _outvoted(found: Found) -> Found:

@@ -15,6 +15,7 @@ from intents.outside.compare import compare_all, is_asked, settle
 from intents.outside.tell import tell
 from vault.context import Context
 from vault.networks.service import load_chain
+from vault.restores import gate as restored
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,12 @@ class Watch:
     async def tick(self, context: Context) -> None:
         """Begin a look at each chain that is due."""
         await compare_all(context)
+        await tell(context)
         async with context.database.statements() as connection:
             waiting = await accounts.waiting(connection, [], MAX_WALLETS)
             in_use = await accounts.chains_in_use(connection)
+            if await restored.find(connection) is not None:
+                return  # a human looks at all of them, and nobody signs
         now = time.monotonic()
         for chain_id in in_use:
             state = self.chains.setdefault(chain_id, _Chain())
@@ -58,7 +62,6 @@ class Watch:
             elif now - state.looked_at >= EVERY_S:
                 state.looked_at = now
                 state.look = asyncio.create_task(self._next(context, chain_id, state))
-        await tell(context)
 
     async def close(self) -> None:
         """Stop where it stands: all of it is found again."""

@@ -20,6 +20,7 @@ from chains.nonces import Counts
 from chains.quantities import COUNT_BITS, quantity
 from chains.quote import pending_count
 from chains.rpc import ChainClient
+from chains.sent import block_time
 from chains.sent_search import block_before
 from intents.outside import accounts
 from intents.outside.ask import ANSWER_S, AT_ONCE
@@ -140,6 +141,14 @@ async def _ask(endpoint: ChainClient, addresses: Sequence[bytes]) -> dict[bytes,
         return {}
 
 
+async def day_ago(client: ChainClient) -> datetime:
+    """A day ago, and a day before the chain's newest block: a clock that is ahead hides nothing that it shows."""
+    newest = await client.call("eth_getBlockByNumber", ["latest", False])
+    now = datetime.now(UTC)
+    at = block_time(newest) if isinstance(newest, dict) else None
+    return min(now, at or now) - DAY
+
+
 class _DayOld:
     """Counts of accounts a day ago, where an endpoint still has that state; else 0: all of it may be new."""
 
@@ -151,7 +160,7 @@ class _DayOld:
         try:
             if self._block is None:
                 client = self._context.chains.for_chain(self._chain)
-                self._block = client, await block_before(client, datetime.now(UTC) - DAY)
+                self._block = client, await block_before(client, await day_ago(client))
             client, block = self._block
             if block is None:
                 return 0

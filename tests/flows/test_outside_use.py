@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.faulty_rpc import Answer, Drop
+from tests.support.faulty_rpc import Answer, Change, Drop, Item
 from tests.support.instance import Running, start_instance
-from tests.support.odd_node import COUNT, EVERY, OddNode, Row
+from tests.support.odd_node import COUNT, EVERY, LATEST, OddNode, Row
 from tests.support.outside import begin_anew, born_wallet, external_chain, imported_wallet, used_elsewhere
 from tests.support.published import assert_declared
-from tests.support.world import Agent, Chain, Wallet, World, address, until
+from tests.support.world import SOAK, Agent, Chain, Wallet, World, address, until
 
 CHAINS = {"base": 8453, "optimism": 10}
 SILENT = Row({EVERY: Drop(forward=False)})
@@ -139,6 +139,93 @@ async def test_a_wallet_born_here_that_somebody_else_uses_stops_alone_until_a_hu
 async def _refused(agent: Agent, wallet: Wallet) -> Any:
     answer = await pay(agent, wallet)
     return answer if answer.status_code == 409 else None
+
+
+async def test_our_own_payments_are_no_alarm_however_many_are_under_way(
+    human: World, base: Chain, database: psycopg.AsyncConnection
+) -> None:
+    """Blocks hold some before our rows are committed, some were only signed, each answer is held against them."""
+    agent, wallet = await human.agent(), await born_wallet(human, base)
+    number = 400 if SOAK else 60
+    looking = asyncio.create_task(looked_at(human, wallet))
+    answers = await asyncio.gather(
+        *(
+            pay(agent, wallet) if each % 4 else agent.sign(wallet, address(), "0.1", chain="base")
+            for each in range(number)
+        )
+    )
+    looking.cancel()
+    assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+    given_up = await agent.give_up((await pay(agent, wallet, max_fee_per_gas="1")).json()["id"])
+    assert given_up.status_code == 200, given_up.text
+    await base.wait_nonce(wallet.address, number - number // 4 + 1)
+    await paid(agent, wallet)
+    assert "stopped_at" not in (await human.http.get(path_of(wallet), headers=human.headers)).json()
+    rows = await database.execute("SELECT count(*) FROM restores WHERE opened_at IS NULL")
+    assert await rows.fetchone() == (0,)
+
+
+async def looked_at(human: World, wallet: Wallet) -> None:
+    while True:
+        await human.http.get(path_of(wallet), headers=human.headers)
+
+
+async def test_a_payment_that_waits_for_the_wallet_meets_the_stop(
+    human: World, base: Chain, running: Running, database: psycopg.AsyncConnection
+) -> None:
+    agent, wallet = await human.agent(), await born_wallet(human, base)
+    await paid(agent, wallet)
+    account = bytes.fromhex(wallet.address[2:])
+    async with await psycopg.AsyncConnection.connect(running.owner_dsn) as holder:
+        await holder.execute("SELECT 1 FROM wallets WHERE address = %s FOR UPDATE", (account,))
+        waiting = asyncio.create_task(pay(agent, wallet))
+
+        async def waits() -> bool:
+            rows = await database.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return await rows.fetchone() != (0,)
+
+        await until(waits, what="a payment behind every look but the last", every_s=0.05)
+        await holder.execute(
+            "UPDATE wallets SET stopped_at = now(), stopped_why = 'so.' WHERE address = %s", (account,)
+        )
+    refused = await waiting
+    assert (refused.status_code, refused.json()["type"]) == (409, "wallet_stopped"), refused.text
+    assert await base.nonce(wallet.address, "pending") == 1
+
+
+async def test_a_deposit_from_the_chain_below_uses_a_nonce_and_is_no_alarm(
+    human: World, base: Chain, nodes: dict[str, list[OddNode]]
+) -> None:
+    """OP chains count it for the account that sent it on Ethereum; it has no signature there."""
+    agent, wallet = await human.agent(), await born_wallet(human, base)
+    await paid(agent, wallet)
+    for node in nodes["base"]:
+        node.faults[LATEST] = deposits_of(wallet)
+    await used_elsewhere(base, wallet, 2)
+    assert (await paid(agent, wallet))["nonce"] == 3
+    shown = (await human.http.get(path_of(wallet), headers=human.headers)).json()
+    assert "stopped_at" not in shown
+    # whoever shows no deposit there is enough to stop it
+    for node in nodes["base"]:
+        node.be_sound()
+    await used_elsewhere(base, wallet)
+    assert (await until(lambda: _refused(agent, wallet), what="the refusal")).status_code == 409
+
+
+def deposits_of(wallet: Wallet) -> Change:
+    def change(item: Item) -> Item:
+        result = item.get("result")
+        if not isinstance(result, dict) or not any(isinstance(each, dict) for each in result["transactions"]):
+            return item
+        sent = [
+            each | {"type": "0x7e"}
+            if each["from"].lower() == wallet.address.lower() and each["value"] == "0x1"
+            else each
+            for each in result["transactions"]
+        ]
+        return item | {"result": result | {"transactions": sent}}
+
+    return Change(how=change)
 
 
 async def test_a_wallet_born_here_that_was_used_before_its_first_use_here_stops(human: World, base: Chain) -> None:

@@ -88,7 +88,7 @@ def jobs(config: ProcessConfig) -> tuple[Job, ...]:
         Job("outside use", 5, watch.tick, close=watch.close),
         Job("restored", 3, list_restored),
         Job("reconcile", 0.5, chains.tick, close=chains.close),
-        Job("clock", keep.EVERY_S, keep.look),
+        Job("clock", keep.EVERY_S, keep.Keeper().look),
         Job("first sight", 5, first_sight),
         Job("local chain", 1, watch_local),
         Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),

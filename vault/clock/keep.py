@@ -16,22 +16,31 @@ _UNTIL = (
 )
 
 
-async def look(context: Context) -> None:
-    """Look at the clock once and write down how far it is believed from here."""
-    async with context.database.statements() as connection:
-        found = await store.read(connection)
-    endpoints = await blocks.external(context)
-    kept = rule.look(found.kept, found.seen, external=bool(endpoints))
-    if kept.doubt is not None and endpoints:
-        kept = rule.hear(kept, found.seen, await blocks.newest(endpoints))
-    was = found.kept.doubt
-    why = found.why if kept.doubt == was else sentence(kept, found.seen)
-    async with context.database.begin() as connection:
-        written = await store.write(connection, found, kept, why)
-    if written and was is None and kept.doubt is not None:
-        log.warning("the clock is in doubt", why=why)
-    elif written and was is not None and kept.doubt is None:
-        log.warning("the clock is believed again", word=kept.word)
+class Keeper:
+    """The looks of one process."""
+
+    def __init__(self) -> None:
+        self._is_starting = True
+
+    async def look(self, context: Context) -> None:
+        """Look at the clock once and write down how far it is believed from here."""
+        async with context.database.statements() as connection:
+            found = await store.read(connection)
+        endpoints = await blocks.external(context)
+        kept = rule.look(found.kept, found.seen, external=bool(endpoints), starting=self._is_starting)
+        if kept.doubt is not None and endpoints:
+            kept = rule.hear(kept, found.seen, await blocks.newest(endpoints))
+        was = found.kept.doubt
+        why = found.why if kept.doubt == was else sentence(kept, found.seen)
+        async with context.database.begin() as connection:
+            written = await store.write(connection, found, kept, why)
+        if not written:
+            return
+        self._is_starting = False
+        if was is None and kept.doubt is not None:
+            log.warning("the clock is in doubt", why=why)
+        elif was is not None and kept.doubt is None:
+            log.warning("the clock is believed again", word=kept.word)
 
 
 def sentence(kept: Kept, seen: Seen) -> str | None:

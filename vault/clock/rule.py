@@ -52,10 +52,10 @@ class Seen:
     after_s: float
 
 
-def look(kept: Kept, seen: Seen, *, external: bool) -> Kept:
+def look(kept: Kept, seen: Seen, *, external: bool, starting: bool = False) -> Kept:
     """What is believed after a look at the clock; `external`: there are external chains that can be asked.
 
-    In doubt, have them asked and `hear` them.
+    In doubt, have them asked and `hear` them. `starting`: it is the first look of this process.
     """
     if kept.boot_id != seen.boot_id or seen.after_s < kept.boottime_s:
         return _begin(kept, seen, external=external)
@@ -63,18 +63,19 @@ def look(kept: Kept, seen: Seen, *, external: bool) -> Kept:
     if kept.word is None:
         return _at_start(moved, seen, gap_s, external=external)
     # in doubt only what comes back counts: no doubt is old enough to pass for drift
-    passed_s = 0.0 if kept.doubt is not None else min(seen.after_s - kept.boottime_s, LONGEST_S)
+    passed_s = 0.0 if kept.doubt in ("ahead", "behind") else min(seen.after_s - kept.boottime_s, LONGEST_S)
     if abs(gap_s) > TOLERANCE_S + passed_s * DRIFT:
         return replace(moved, doubt="ahead" if gap_s > 0 else "behind")
     taken_s = max(-passed_s * DRIFT, min(gap_s, passed_s * DRIFT))
     agreed = _leashed(replace(moved, at=moved.at + taken_s, doubt=None))
-    # believed when no external chain was there to ask: now there is one
-    return replace(agreed, word=None, doubt="start") if external and agreed.word == "alone" else agreed
+    # a start, or the first external chain that is there to ask
+    is_asked = external and (kept.word == "alone" or (starting and kept.word == "block") or _waits(kept))
+    return replace(agreed, doubt="silent" if kept.doubt == "silent" else "start") if is_asked else agreed
 
 
 def hear(kept: Kept, seen: Seen, blocks: Sequence[float]) -> Kept:
     """What is believed of a clock in doubt when external chains' newest blocks have these times; none: no answer."""
-    is_at_start = kept.doubt in ("start", "silent")
+    is_at_start = _waits(kept)
     if not blocks:
         return replace(kept, doubt="silent") if is_at_start else kept
     is_near = any(abs(block - seen.at) <= NEAR_S for block in blocks)
@@ -107,6 +108,10 @@ def _at_start(kept: Kept, seen: Seen, gap_s: float, *, external: bool) -> Kept:
     if not external:
         return take(kept, seen, "alone")
     return replace(kept, doubt=kept.doubt if kept.doubt == "silent" else "start")
+
+
+def _waits(kept: Kept) -> bool:
+    return kept.doubt in ("start", "silent")
 
 
 def _moved(kept: Kept, seen: Seen) -> tuple[Kept, float]:

@@ -134,8 +134,26 @@ def test_a_host_that_takes_over_at_once_asks_nobody() -> None:
 
 
 def test_what_was_believed_without_chains_is_held_against_the_first_one() -> None:
-    assert look(BELIEVED, seen(5), external=True).doubt == "start"
+    kept = look(BELIEVED, seen(5), external=True)
+    assert kept.doubt == "start"
     assert look(SURE, seen(5), external=True).doubt is None
+    # and is again what it was without it, unless it was stepped meanwhile
+    assert look(kept, seen(10), external=False).doubt is None
+    assert look(kept, seen(10, DAY), external=False).doubt == "ahead"
+
+
+def test_every_start_asks_the_chains_and_goes_on_by_the_time_that_passed_until_they_answer() -> None:
+    kept = hear(look(SURE, seen(5), external=True, starting=True), seen(5), [])
+    assert (kept.doubt, kept.at) == ("silent", NOW + 5)
+    kept = look(kept, seen(10), external=True)
+    assert (kept.doubt, kept.at) == ("silent", NOW + 10)
+    assert hear(kept, seen(10), [NOW - 700]).doubt == "start"
+    assert hear(kept, seen(10), [NOW - 500]).doubt is None
+    assert look(kept, seen(15, DAY), external=True).doubt == "ahead"
+    # a human's word lasts until the host starts anew
+    human = take(SURE, seen(5), "human")
+    assert look(human, seen(10), external=True, starting=True).doubt is None
+    assert look(human, seen(70, boot_id="b"), external=True, starting=True).doubt == "start"
 
 
 def test_a_human_ends_any_doubt_until_the_next_step() -> None:

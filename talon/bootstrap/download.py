@@ -30,7 +30,7 @@ def fetch(url: str, integrity: str, headers: dict[str, str], authorities: Path |
             if error.code < 500 and error.code != 429:
                 break
         except urllib.error.URLError as error:
-            failed = f"{reason(str(error.reason))}{error.reason}"
+            failed = ": ".join(filter(None, (reason(str(error.reason)), str(error.reason))))
         except OSError as error:
             failed = explain(error)
         else:

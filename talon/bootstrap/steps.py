@@ -28,10 +28,15 @@ UNREACHED = (
     "could not resolve",
     "failure resolving",
 )
+NO_BUILD = ("wheel for the current platform", "no matching distribution", "no wheels with a matching")
 REASONS = (
-    (FULL, "the disk is full (the set-up needs some 500 MB in the checkout); "),
-    (UNTRUSTED, "a registry's certificate is not trusted (behind a company's proxy set SSL_CERT_FILE); "),
-    (UNREACHED, "a package registry cannot be reached (the first set-up needs the network, or HTTPS_PROXY); "),
+    (FULL, "the disk is full (the set-up needs some 500 MB in the checkout)"),
+    (UNTRUSTED, "a registry's certificate is not trusted (behind a company's proxy set SSL_CERT_FILE)"),
+    (UNREACHED, "a package registry cannot be reached (the first set-up needs the network, or HTTPS_PROXY)"),
+    (
+        NO_BUILD,
+        "a package has no build for this machine (there are some for x86-64 and ARM64 with glibc 2.28 or newer)",
+    ),
 )
 
 
@@ -44,7 +49,9 @@ def run(command: list[str], environment: Mapping[str, str] | None = None) -> str
     done = attempt(command, environment or {}, ROOT)
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-MAX_SAID:]
-        raise SetupError(f"{reason(said)}this failed: {' '.join(command)}\n{said}")
+        if found := reason(said):
+            raise SetupError(f"{found}; {Path(command[0]).name} says: {said.splitlines()[-1].strip()}")
+        raise SetupError(f"this failed: {' '.join(command)}\n{said}")
     return done.stdout
 
 
@@ -72,7 +79,7 @@ def attempt(command: list[str], environment: Mapping[str, str], directory: Path)
 
 
 def reason(said: str) -> str:
-    """What most likely lies behind a failure, as the beginning of a sentence; empty when we do not know it."""
+    """What most likely lies behind a failure, in a sentence; empty when we do not know it."""
     said = said.lower()
     for signs, sentence in REASONS:
         if any(sign in said for sign in signs):
@@ -83,7 +90,7 @@ def reason(said: str) -> str:
 def explain(error: OSError) -> str:
     """A failed write of our own, in words."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return reason("no space left").removesuffix("; ")
+        return reason(FULL[0])
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return f"{error.filename or ROOT} cannot be written ({error.strerror}): run as whoever owns the checkout"
     return f"{error.filename or ''} {error.strerror or error}".strip()

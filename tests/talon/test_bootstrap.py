@@ -1,14 +1,16 @@
 """The set-up's decisions, which need no network: what, from where, by whose certificates, and how it is said."""
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from talon.bootstrap import authorities, current, npm, registry, steps
+from talon.bootstrap import authorities, current, npm, registry, softhsm, steps, system
 from talon.bootstrap.environment import inherited
 from talon.bootstrap.places import ROOT, VENV
 from talon.bootstrap.python import ENTRIES, parse_pip_settings, uv_environment
@@ -112,13 +114,29 @@ def test_steps_find_a_home_and_nothing_that_leads_them_astray(tmp_path: Path) ->
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "a registry's certificate is not trusted"),
         ("Temporary failure in name resolution", "a package registry cannot be reached.*needs the network"),
         ("dns error: failed to lookup address information", "a package registry cannot be reached"),
+        ("ERROR: No matching distribution found for uv==0.0.1", "a package has no build for this machine.*glibc"),
     ],
 )
 def test_a_failed_step_says_what_lies_behind_it(said: str, sentence: str) -> None:
-    with pytest.raises(SetupError, match=rf"^{sentence}.*; this failed: ") as raised:
-        steps.run([sys.executable, "-c", "import sys; sys.exit(sys.argv[1])", said])
-    assert said in str(raised.value)
+    with pytest.raises(SetupError, match=rf"^{sentence}.*; {Path(sys.executable).name} says: ") as raised:
+        steps.run([sys.executable, "-c", "import sys; sys.exit('much\\nelse\\n' + sys.argv[1])", said])
+    assert str(raised.value).endswith(said)
+    assert "\n" not in str(raised.value)
     assert steps.reason("something else") == ""
+
+
+def test_what_only_root_may_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SetupError, match=r"^please install python3\.\d+-venv \(Debian: sudo apt-get install "):
+        system.install_system_packages({})
+    # where there is no Debian, SoftHSM2 too is somebody else's to install
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SetupError, match=r"^please install SoftHSM2 .*dnf install softhsm"):
+        softhsm.unpack_softhsm()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SetupError, match=r"^Talon runs on Linux only: use a Linux machine"):
+        system.install_system_packages({})
 
 
 def test_a_file_that_cannot_be_written_is_named() -> None:

@@ -56,6 +56,13 @@ def program_paths() -> tuple[str, ...]:
     return (*prefixes, *(str(ROOT / package) for package in PACKAGES), str(ROOT / ".tools"))
 
 
+def authorities() -> dict[str, str]:
+    """Whose certificates this host believes, where it says so by OpenSSL's own variables: nodes, issuers and mail
+    servers may stand behind a company's authority."""
+    named = {name: os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    return {name: str(Path(value).absolute()) for name, value in named.items() if value and Path(value).exists()}
+
+
 def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
     """Separate uids where the machine lets us; else one, with a line that says what is lost."""
     if os.geteuid() != 0:
@@ -147,14 +154,18 @@ class Children:
         command = [*self._python("talon.api", path), "--fd", str(listener.fileno())]
         confinement = self._app_confinement(urls)
         names = [f"api-{number}" for number in range(1, self.settings.workers + 1)]
-        return [self._child(name, [*command, "--name", name], confinement, listener.fileno()) for name in names]
+        return [
+            self._child(name, [*command, "--name", name], confinement, listener.fileno(), **authorities())
+            for name in names
+        ]
 
     def worker(self, urls: Urls) -> Child:
         """The worker."""
         # the worker alone sends mail
         config = {**self._app_config(urls), "smtp_url": self.settings.smtp_url}
         path = self._write_config("worker", config, self.identities.app)
-        return self._child("worker", self._python("talon.worker", path), self._app_confinement(urls))
+        command = self._python("talon.worker", path)
+        return self._child("worker", command, self._app_confinement(urls), **authorities())
 
     def _app_config(self, urls: Urls) -> dict[str, Any]:
         settings = self.settings
@@ -192,6 +203,7 @@ class Children:
 
     def _app_confinement(self, urls: Urls) -> Confinement:
         readable = (*self._visible(urls.app), str(self.layout.run), str(self.layout.signer_socket.parent.parent))
+        readable = (*readable, *authorities().values())
         return Confinement(self.identities.app, readable, (str(self.layout.metrics),), directory=str(ROOT))
 
     def _visible(self, url: str | None) -> tuple[str, ...]:

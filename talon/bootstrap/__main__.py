@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from talon.bootstrap import authorities, npm
-from talon.bootstrap.current import PRODUCTION, REQUIREMENTS, TEST, choose, is_current, remember
+from talon.bootstrap.current import PRODUCTION, REQUIREMENTS, TEST, choose, installed, is_current, remember
 from talon.bootstrap.launcher import write_launcher
 from talon.bootstrap.places import NODE_MODULES, PACKAGES, ROOT, TOOLS, VENV
 from talon.bootstrap.python import SETUP_VENV, install_packages, make_setup_tools, pip_settings
@@ -56,6 +56,9 @@ def set_up(wanted: str, chain: bool) -> None:
     settings = pip_settings()
     bundle = authorities.bundle([Path(settings["cert"])] if Path(settings.get("cert", "/nowhere")).is_file() else [])
     # 3. Python's packages, then npm's.
+    if wanted == PRODUCTION and installed() == TEST:
+        # uv would not take itself out
+        shutil.rmtree(VENV, ignore_errors=True)
     install_packages(REQUIREMENTS[wanted], authorities.for_tools(bundle), settings)
     if chain:
         npm.install(wanted == TEST, bundle)

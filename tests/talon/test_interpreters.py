@@ -14,6 +14,7 @@ from tests.support.interpreters import VERSIONS, interpreters
 from tests.support.report import LINES
 
 SOAK = os.environ.get("TALON_SOAK") == "1"
+MOST_MEGABYTES = 300
 RUNNING = "{}.{}".format(*sys.version_info[:2])
 # a space, an umlaut, what a shell takes for something else, and more than 150 characters
 ODD = "Ein Ort mit Leerzeichen, Ümläuten & 'Zeichen' " + "lang" * 30
@@ -74,4 +75,5 @@ def test_a_checkout_goes_from_what_runs_to_what_tests_need_and_back(tmp_path: Pa
         assert status == 0, said
         assert (subprocess.run(has_pytest, capture_output=True, check=False).returncode == 0) == tests
         assert compiler.exists() == tests
+        assert tests or megabytes(place) < MOST_MEGABYTES
         LINES.append(f"make setup {' '.join(arguments)}: {megabytes(place)} MB")

@@ -4,6 +4,7 @@ Which issuers count is the operator's choice alone; a token never says where its
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -156,7 +157,10 @@ async def _fetch(url: str) -> dict[str, Any]:
         # the whole exchange is bounded, not only each read of it
         async with (
             asyncio.timeout(FETCH_TIMEOUT_S),
-            httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False) as http,
+            # the system's authorities, as everywhere else here, not those that the library brings
+            httpx.AsyncClient(
+                timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False, verify=ssl.create_default_context()
+            ) as http,
             # no compression: a small body must not become a large one
             http.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as answer,
         ):

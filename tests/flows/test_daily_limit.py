@@ -16,6 +16,26 @@ MOVE = """
 """
 
 
+async def test_the_clock_that_spend_stops_counting_by_moves_on(
+    world: World, database: psycopg.AsyncConnection
+) -> None:
+    """The worker sees to it, with the rights that it has: without that nothing would ever be over."""
+
+    async def believed() -> tuple:
+        found = await database.execute("SELECT believed_at, leash > clock_timestamp(), doubt FROM clock")
+        row = await found.fetchone()
+        assert row is not None
+        return row
+
+    began_at, *_ = await believed()
+
+    async def has_moved() -> bool:
+        at, is_ahead, doubt = await believed()
+        return at > began_at and is_ahead and doubt is None
+
+    await until(has_moved, 60, "a look at the clock")
+
+
 async def test_500_concurrent_submissions_against_a_cap_that_admits_37(
     world: World, clients: list, database: psycopg.AsyncConnection
 ) -> None:

@@ -129,6 +129,8 @@ async def test_gauges_say_how_the_parts_are(watched: FastAPI, database: Database
     assert found[key("talon_stuck_wallet_transactions", **wallet)] == 4
     assert found[key("talon_stuck_wallet_oldest_seconds", **wallet)] == pytest.approx(480, abs=30)
     assert found[key("talon_stuck_wallets")] >= 1
+    assert found[key("talon_clock_in_doubt")] == 0
+    assert key("talon_clock_ahead_seconds") in found
     assert {value for (name, _), value in found.items() if name == "talon_scrape_failed"} == {0}
     async with database.begin() as connection:
         await connection.execute(text("DELETE FROM transactions WHERE wallet_address = :a"), {"a": address})

@@ -22,11 +22,13 @@ from vault.errors import conflict, not_found
 from vault.networks.service import find_chain
 
 _NEWEST = text("SELECT * FROM restores ORDER BY found_at DESC LIMIT 1 FOR UPDATE")
+# of the newest restore that misses it: an amount that an earlier one misses still fills windows
 _ENTER = text("""
     UPDATE restored_transactions
     SET value_wei = CAST(:value_wei AS numeric), entered_at = clock_timestamp(), entered_by = :by
-    WHERE restore_id = :restore_id AND chain_id = :chain_id AND address = :address AND nonce = :nonce
-      AND tx_hash IS NULL
+    WHERE id = (SELECT t.id FROM restored_transactions t JOIN restores r ON r.id = t.restore_id
+                WHERE t.chain_id = :chain_id AND t.address = :address AND t.nonce = :nonce AND t.tx_hash IS NULL
+                ORDER BY r.found_at DESC LIMIT 1)
     RETURNING id
 """)
 # a block's time is its own node's word: one in the future would count for longer than any that is mined now
@@ -34,7 +36,7 @@ _COUNT = text(f"""
     INSERT INTO restored_spend AS s (transaction_id, agent_id, value_wei, counted_from)
     SELECT t.id, agent_id, t.value_wei, LEAST(COALESCE(t.block_at, {LATEST_NOW}), {LATEST_NOW})
     FROM restored_transactions t, unnest(t.agents) AS agent_id
-    WHERE t.restore_id = :restore_id
+    WHERE t.restore_id = :restore_id OR t.id = ANY(:entered)
     ON CONFLICT (transaction_id, agent_id) DO UPDATE SET value_wei = excluded.value_wei
     WHERE s.value_wei IS DISTINCT FROM excluded.value_wei
 """)  # noqa: S608 - made of a constant
@@ -59,16 +61,16 @@ async def count(context: Context, caller: Caller, wanted: CountRequest) -> Count
             raise conflict("This instance was never restored: there is nothing to count.")
         if restore.listed_at is None:
             raise conflict("What this copy does not know is not listed yet (GET /v1/admin/restore); try again then.")
-        entered = [await _enter(connection, caller, restore.id, each) for each in wanted.transactions]
-        changed = (await connection.execute(_COUNT, {"restore_id": restore.id})).rowcount
+        entered = [await _enter(connection, caller, each) for each in wanted.transactions]
+        named = {"restore_id": restore.id, "entered": [each for each, _ in entered]}
+        changed = (await connection.execute(_COUNT, named)).rowcount
         await connection.execute(_COUNTED, {"restore_id": restore.id})
-        await write_for(connection, caller, "restore.count", "restore", restore.id, counted=changed, entered=entered)
+        amounts = [amount for _, amount in entered]
+        await write_for(connection, caller, "restore.count", "restore", restore.id, counted=changed, entered=amounts)
         return Counted(restore, changed)
 
 
-async def _enter(
-    connection: AsyncConnection, caller: Caller, restore_id: UUID, entered: EnteredAmount
-) -> dict[str, Any]:
+async def _enter(connection: AsyncConnection, caller: Caller, entered: EnteredAmount) -> tuple[UUID, dict[str, Any]]:
     chain = await find_chain(connection, entered.chain)
     if chain is None:
         raise not_found(f"There is no chain {entered.chain}; nothing was counted.")
@@ -76,7 +78,6 @@ async def _enter(
     done = await connection.execute(
         _ENTER,
         {
-            "restore_id": restore_id,
             "chain_id": chain.chain_id,
             "address": address,
             "nonce": entered.nonce,
@@ -84,12 +85,13 @@ async def _enter(
             "by": caller.id,
         },
     )
-    if done.first() is None:
+    row = done.first()
+    if row is None:
         raise not_found(
             f"No amount is missing for nonce {entered.nonce} of {format_address(address)} on {chain.name}: give the"
             " first nonce of a listed range. Nothing was counted."
         )
-    return {
+    return row.id, {
         "chain": chain.name,
         "wallet": format_address(address),
         "nonce": entered.nonce,

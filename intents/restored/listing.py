@@ -17,7 +17,7 @@ from chains.errors import NoEndpoint
 from intents.outside import accounts
 from intents.outside.compare import is_asked
 from intents.restored.keep import keep
-from intents.restored.ranges import joined, ranges
+from intents.restored.ranges import gaps
 from intents.restored.search import MAX_NONCES, Sought, has_receipt, search
 from intents.restored.survey import survey
 from vault.context import Context
@@ -41,15 +41,15 @@ _FORGET = text("""
 """)
 _ASKED = text("SELECT chain_id FROM restored_chains WHERE restore_id = :restore_id AND asked_at IS NOT NULL")
 _NOT_ASKED = text("""
-    INSERT INTO restored_wallets (restore_id, chain_id, address, low, mined, high)
-    SELECT :restore_id, chain_id, address, next_nonce, next_nonce, next_nonce FROM wallets
+    INSERT INTO restored_wallets (restore_id, chain_id, address, low, agreed, mined, high)
+    SELECT :restore_id, chain_id, address, next_nonce, next_nonce, next_nonce, next_nonce FROM wallets
     WHERE chain_id = :chain_id ON CONFLICT DO NOTHING
 """)
 _ALL_SAID = text("""
     UPDATE restored_chains SET asked_at = clock_timestamp() WHERE restore_id = :restore_id AND chain_id = :chain_id
 """)
 _WAITING = text("""
-    SELECT address, low, mined, high FROM restored_wallets
+    SELECT address, low, agreed, mined, high FROM restored_wallets
     WHERE restore_id = :restore_id AND chain_id = :chain_id AND listed_at IS NULL ORDER BY address LIMIT :most
 """)
 # what this copy knows of a wallet's nonces: its bytes, and whether a block of them was seen already
@@ -138,8 +138,11 @@ async def _list_some(context: Context, restore_id: UUID, chain: Chain) -> int:
         ours = {bytes(each.address): await _ours(connection, chain, each) for each in wallets}
     sought = {}
     for each in wallets:
-        newest = range(max(each.low, each.mined - MAX_NONCES), each.mined)
-        sought[bytes(each.address)] = Sought(bytes(each.address), set(newest) - ours[bytes(each.address)].mined)
+        # by the lowest word too: one that names far too many hides none of those that there are
+        newest = {
+            nonce for mined in (each.agreed, each.mined) for nonce in range(max(each.low, mined - MAX_NONCES), mined)
+        }
+        sought[bytes(each.address)] = Sought(bytes(each.address), newest - ours[bytes(each.address)].mined)
     await search(context, chain, sought)
     for each in wallets:
         address = bytes(each.address)
@@ -156,17 +159,16 @@ async def _ours(connection: AsyncConnection, chain: Chain, wallet: Any) -> _Ours
 
 
 async def _keep(context: Context, restore_id: UUID, chain: Chain, wallet: Any, sought: Sought, ours: _Ours) -> None:
-    missing = set(sought.missing)
     # found nowhere by its block: perhaps it is ours, and its receipt is to be had
-    own = [tx_hash for tx_hash, nonce in ours.by_hash.items() if nonce in missing]
+    own = [tx_hash for tx_hash, nonce in ours.by_hash.items() if nonce in sought.missing]
+    with_receipt: set[int] = set()
     for first in range(0, len(own), AT_ONCE):
-        missing -= {ours.by_hash[each] for each in await has_receipt(context, chain, own[first : first + AT_ONCE])}
-    # what waits in a pool, apart from our own
-    waiting = set(range(wallet.mined, min(wallet.high, wallet.mined + MAX_NONCES))) - set(ours.by_hash.values())
-    older = max(wallet.low, wallet.mined - MAX_NONCES)
-    unknown: list[tuple[int, int | None]] = list(joined(ranges(missing | waiting), wallet.low, older))
-    if wallet.high > wallet.mined + MAX_NONCES:
-        unknown.append((wallet.mined + MAX_NONCES, wallet.high - 1))
+        receipts = await has_receipt(context, chain, own[first : first + AT_ONCE])
+        with_receipt |= {ours.by_hash[each] for each in receipts}
+    # what waits in a pool at a nonce of ours may well be ours
+    waiting = {nonce for nonce in ours.by_hash.values() if nonce >= wallet.mined}
+    known = {*sought.found, *ours.mined, *with_receipt, *waiting}
+    unknown: list[tuple[int, int | None]] = list(gaps(wallet.low, wallet.high, known))
     if wallet.high == wallet.low:
         unknown = [(wallet.low, None)]
     new = [sent for _, sent in sorted(sought.found.items()) if sent.tx_hash not in ours.by_hash]

@@ -40,7 +40,8 @@ class RestoredChain(Base):
 class RestoredWallet(Base):
     """A wallet to be looked at for one restore: its nonces from `low` to without `high`, as its chain named them.
 
-    `mined` is the chain's count, the rest up to `high` waits in a pool. `calls` is what the search has cost so far.
+    `mined` is the highest count that an endpoint names, `agreed` the lowest; the rest up to `high` waits in a pool.
+    `calls` is what the search has cost.
     """
 
     __tablename__ = "restored_wallets"
@@ -49,6 +50,7 @@ class RestoredWallet(Base):
     chain_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     address: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     low: Mapped[int] = mapped_column(BigInteger)
+    agreed: Mapped[int] = mapped_column(BigInteger)
     mined: Mapped[int] = mapped_column(BigInteger)
     high: Mapped[int] = mapped_column(BigInteger)
     calls: Mapped[int] = mapped_column(Integer, default=0, server_default="0")

@@ -11,12 +11,18 @@ from vault.context import Context
 from vault.errors import conflict
 from vault.restores import gate
 
-# The human has seen the list, so its count is gone by without anybody else's word. The chain is asked again before
-# such a wallet signs: what came after the list is not in it, and freezes or stops anew.
+# The human has seen the list: what all endpoints count is accounted for, and what a signature proves, not what a
+# single one may make up. The chain is asked again before such a wallet signs: what came after the list is not in it,
+# and freezes or stops anew.
 _ACCEPT = text("""
     INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to)
-    SELECT chain_id, address, mined, mined FROM restored_wallets
-    WHERE restore_id = :restore_id AND mined > low ORDER BY chain_id, address
+    SELECT chain_id, address, counted, counted FROM (
+        SELECT rw.chain_id, rw.address, rw.low, GREATEST(rw.agreed, (
+            SELECT max(t.nonce) + 1 FROM restored_transactions t
+            WHERE t.restore_id = rw.restore_id AND t.chain_id = rw.chain_id AND t.address = rw.address
+              AND t.tx_hash IS NOT NULL)) AS counted
+        FROM restored_wallets rw WHERE rw.restore_id = :restore_id
+    ) listed WHERE counted > low ORDER BY chain_id, address
     ON CONFLICT (chain_id, address) DO UPDATE
     SET next_nonce = GREATEST(w.next_nonce, excluded.next_nonce),
         accounted_to = GREATEST(w.accounted_to, excluded.accounted_to),

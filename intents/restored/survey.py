@@ -46,8 +46,8 @@ _LOWEST = text("""
         CAST(:unsigned AS bigint))
 """)
 _KEEP = text("""
-    INSERT INTO restored_wallets (restore_id, chain_id, address, low, mined, high)
-    VALUES (:restore_id, :chain_id, :address, :low, :mined, :high) ON CONFLICT DO NOTHING
+    INSERT INTO restored_wallets (restore_id, chain_id, address, low, agreed, mined, high)
+    VALUES (:restore_id, :chain_id, :address, :low, :agreed, :mined, :high) ON CONFLICT DO NOTHING
 """)
 _ASKED = text("""
     UPDATE restored_chains SET asked_at = clock_timestamp() WHERE restore_id = :restore_id AND chain_id = :chain_id
@@ -56,9 +56,10 @@ _ASKED = text("""
 
 @dataclass(frozen=True)
 class Standing:
-    """An account by the word of its chain's endpoints: the highest counts that any of them names."""
+    """An account by the word of its chain's endpoints: the lowest count that one names, and the highest of any."""
 
     address: bytes
+    agreed: int
     mined: int
     high: int
 
@@ -104,7 +105,15 @@ async def _page(
                 low = unsigned
             if each.high > low:
                 await connection.execute(
-                    _KEEP, named | {"restore_id": restore_id, "low": low, "mined": each.mined, "high": each.high}
+                    _KEEP,
+                    named
+                    | {
+                        "restore_id": restore_id,
+                        "low": low,
+                        "agreed": each.agreed,
+                        "mined": each.mined,
+                        "high": each.high,
+                    },
                 )
     return True
 
@@ -120,7 +129,12 @@ async def _standing(context: Context, chain: Chain, addresses: Sequence[bytes]) 
         for address, named in words.items():
             said.setdefault(address, []).append(named)
     return [
-        Standing(address, max(each.mined for each in words), max(each.next for each in words))
+        Standing(
+            address,
+            min(each.mined for each in words),
+            max(each.mined for each in words),
+            max(each.next for each in words),
+        )
         for address, words in said.items()
     ]
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from eth_account import Account
 
-from tests.support.faulty_rpc import Drop, Refuse
+from tests.support.faulty_rpc import Answer, Change, Drop, Item, Refuse
 from tests.support.instance import Running, start_instance
 from tests.support.odd_node import COUNT, EVERY, LATEST, OddNode, Row
 from tests.support.outside import born_wallet, external_chain, imported_wallet
@@ -27,13 +27,15 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def odd_nodes(url: str) -> AsyncIterator[list[OddNode]]:
-    async with OddNode(url) as node:
-        yield [node]
+    async with OddNode(url) as one, OddNode(url) as other:
+        yield [one, other]
 
 
 @pytest.fixture(scope="module")
 async def running(odd_nodes: list[OddNode], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    started = await start_instance(tmp_path_factory.mktemp("list"), {"TALON_RPC_8453": odd_nodes[0].url})
+    started = await start_instance(
+        tmp_path_factory.mktemp("list"), {"TALON_RPC_8453": ",".join(node.url for node in odd_nodes)}
+    )
     yield started
     await started.stop()
 
@@ -158,12 +160,13 @@ async def test_what_the_chain_shows_is_listed_counted_and_not_paid_twice(
 
 
 async def test_a_node_that_prunes_shows_it_by_its_blocks(
-    human: World, base: Chain, node: OddNode, database: psycopg.AsyncConnection
+    human: World, base: Chain, nodes: list[OddNode], database: psycopg.AsyncConnection
 ) -> None:
     agent, wallet = await human.agent(tx_daily_limit_eth="2"), await imported_wallet(human, base)
     await paid(agent, wallet, "0.5")
     found = await lost(base, wallet, ETHER, address())
-    node.faults[COUNT] = old_state()
+    for node in nodes:
+        node.faults[COUNT] = old_state()
     await freeze(database)
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
@@ -173,19 +176,21 @@ async def test_a_node_that_prunes_shows_it_by_its_blocks(
 
 
 async def test_what_no_node_shows_fills_the_window_until_a_human_enters_an_amount(
-    human: World, base: Chain, node: OddNode, database: psycopg.AsyncConnection
+    human: World, base: Chain, nodes: list[OddNode], database: psycopg.AsyncConnection
 ) -> None:
     agent, unlimited = await human.agent(tx_daily_limit_eth="2"), await human.agent()
     wallet, elsewhere = await imported_wallet(human, base), await born_wallet(human, base)
     await paid(agent, wallet, "0.5")
     for _ in range(3):
         await lost(base, wallet, 4 * 10**17, address())
-    node.faults[COUNT] = old_state()
-    node.faults[LATEST] = whole_blocks()
+    for node in nodes:
+        node.faults[COUNT] = old_state()
+        node.faults[LATEST] = whole_blocks()
     await freeze(database)
     (range_,) = of(await listed(human), wallet)
     assert (range_["nonce"], range_["last_nonce"], "tx_hash" in range_, "value_wei" in range_) == (1, 3, False, False)
-    node.be_sound()
+    for node in nodes:
+        node.be_sound()
     await human.post(f"{PATH}/count", {}, status=200)
     await opened(human)
     for which in (wallet, elsewhere):
@@ -197,6 +202,12 @@ async def test_what_no_node_shows_fills_the_window_until_a_human_enters_an_amoun
         await human.post(f"{PATH}/count", {"transactions": [amount | wrong]}, status=404)
     for bad in ({"value_wei": "-1"}, {"value_wei": 5}, {"nonce": -1}, {"wallet": "0x12"}):
         await human.post(f"{PATH}/count", {"transactions": [amount | bad]}, status=400)
+    # frozen and opened once more, what was missing still is, and can still be entered
+    await freeze(database)
+    assert of(await listed(human), wallet) == [range_]
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    assert (await pay(agent, wallet, "0")).status_code == 403
     entered = await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
     assert entered["counted"] > 0
     assert (await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200))["counted"] == 0
@@ -220,12 +231,13 @@ async def test_a_wallet_that_this_copy_never_used_is_looked_at_too(
 
 
 async def test_a_chain_that_does_not_answer_is_waited_for(
-    human: World, base: Chain, node: OddNode, database: psycopg.AsyncConnection
+    human: World, base: Chain, nodes: list[OddNode], database: psycopg.AsyncConnection
 ) -> None:
     agent, wallet = await human.agent(tx_daily_limit_eth="2"), await imported_wallet(human, base)
     await paid(agent, wallet, "0.5")
     found = await lost(base, wallet, ETHER, address())
-    node.be(Row({EVERY: Drop(forward=False)}))
+    for node in nodes:
+        node.be(Row({EVERY: Drop(forward=False)}))
     await freeze(database)
 
     async def waited_for() -> Any:
@@ -236,11 +248,44 @@ async def test_a_chain_that_does_not_answer_is_waited_for(
     assert "listed_at" not in shown
     refused = await human.http.post(f"{PATH}/count", json={}, headers=human.headers)
     assert refused.status_code == 409, refused.text
-    node.be_sound()
+    for node in nodes:
+        node.be_sound()
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
     await human.post(f"{PATH}/count", {}, status=200)
     await opened(human)
+
+
+async def test_an_endpoint_that_lies_hides_nothing_and_leads_no_tracker_astray(
+    human: World, base: Chain, nodes: list[OddNode], database: psycopg.AsyncConnection
+) -> None:
+    """One counts a thousand million transactions, dates blocks as it likes and shows amounts of nothing."""
+    agent, wallet = await human.agent(tx_daily_limit_eth="2"), await imported_wallet(human, base)
+    await paid(agent, wallet, "0.5")
+    found = await lost(base, wallet, ETHER, address())
+    nodes[0].faults[COUNT] = Answer(hex(10**9), when=lambda params: params[0].lower() == wallet.address.lower())
+    nodes[0].faults[LATEST] = Change(how=worthless)
+    await freeze(database)
+    shown = of(await listed(human), wallet)
+    assert [(each.get("tx_hash"), each.get("value")) for each in shown if "tx_hash" in each] == [(found, "1")]
+    assert [(each["nonce"], each["last_nonce"]) for each in shown if "tx_hash" not in each] == [(2, 10**9 - 1)]
+    for node in nodes:
+        node.be_sound()
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    refused = await pay(agent, wallet, "0.1")
+    assert (refused.status_code, "not known" in refused.json()["detail"]) == (403, True), refused.text
+    nothing = {"chain": "base", "wallet": wallet.address, "nonce": 2, "value_wei": "0"}
+    await human.post(f"{PATH}/count", {"transactions": [nothing]}, status=200)
+    assert (await pay(agent, wallet, "0.6")).status_code == 403
+    assert (await paid(agent, wallet, "0.5"))["nonce"] == 2
+
+
+def worthless(item: Item) -> Item:
+    result = item.get("result")
+    if not isinstance(result, dict) or not any(isinstance(each, dict) for each in result.get("transactions", ())):
+        return item
+    return item | {"result": result | {"transactions": [each | {"value": "0x0"} for each in result["transactions"]]}}
 
 
 def old_state() -> Refuse:

@@ -1,28 +1,20 @@
 import pytest
 
-from intents.restored.ranges import joined, ranges
+from intents.restored.ranges import gaps
 
 
 @pytest.mark.parametrize(
-    ("nonces", "right"),
+    ("low", "high", "found", "right"),
     [
-        ([], []),
-        ([7], [(7, 7)]),
-        ([4, 3, 7, 3], [(3, 4), (7, 7)]),
-        (range(5), [(0, 4)]),
+        (3, 3, [], []),
+        (3, 4, [], [(3, 3)]),
+        (3, 4, [3], []),
+        (0, 10, [3, 4, 7], [(0, 2), (5, 6), (8, 9)]),
+        (0, 10, [9, 0], [(1, 8)]),
+        # what is found elsewhere leaves them as they are
+        (5, 8, [1, 8, 9], [(5, 7)]),
+        (5, 2**63, [6], [(5, 5), (7, 2**63 - 1)]),
     ],
 )
-def test_ranges_are_as_few_as_can_be(nonces: list[int], right: list[tuple[int, int]]) -> None:
-    assert ranges(nonces) == right
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "right"),
-    [
-        (5, 5, [(5, 6), (9, 9)]),
-        (0, 5, [(0, 6), (9, 9)]),
-        (0, 4, [(0, 3), (5, 6), (9, 9)]),
-    ],
-)
-def test_older_ones_come_before(low: int, high: int, right: list[tuple[int, int]]) -> None:
-    assert joined([(5, 6), (9, 9)], low, high) == right
+def test_ranges_are_as_few_as_can_be(low: int, high: int, found: list[int], right: list[tuple[int, int]]) -> None:
+    assert gaps(low, high, found) == right

@@ -208,21 +208,27 @@ class Supervisor:
     async def _populate(self, urls: Urls) -> None:
         """The first human and the default chains; both leave alone what is there already."""
         # imported while the processes, already launched, import the same: a second sooner ready
-        from vault.auth.service import create_first_user
+        from vault.auth import first_human
+        from vault.auth.emails import normalise
         from vault.db import Database
         from vault.networks.service import seed_chains
 
         settings = self.settings
         database = Database(urls.app, pool_size=2)
         password = settings.admin_password or secrets.token_urlsafe(18)
-        created = await create_first_user(database, settings.admin_email, password)
+        created = await first_human.create(database, settings.admin_email, password)
         async with database.begin() as connection:
+            first = await first_human.find(connection)
             url = f"http://127.0.0.1:{settings.anvil_port}" if settings.anvil_port else None
             # the operator's own, if he names one
             await seed_chains(
                 connection, with_anvil=url is not None or ANVIL_CHAIN_ID in settings.rpc_urls, anvil_rpc_url=url
             )
         await database.close()
+        named = normalise(settings.admin_email) if "admin_email" in settings.model_fields_set else None
+        if first is not None and named not in {None, first.email}:
+            self.say(f"TALON_ADMIN_EMAIL counts for the first start only: the first human is {first.email}")
+            self.say("         (talon admin change-email gives the account another address)")
         if created and settings.admin_password is not None and len(settings.admin_password) < MIN_ADMIN_PASSWORD:
             self.say("warning: TALON_ADMIN_PASSWORD is short; change it before others reach this port")
         if created and settings.admin_password is None:

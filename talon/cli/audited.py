@@ -14,10 +14,19 @@ _ORGANISATIONS = text("""
 
 
 async def write_from_host(
-    connection: AsyncConnection, action: str, resource_type: str, resource_id: UUID | str, **details: str | None
+    connection: AsyncConnection,
+    action: str,
+    resource_type: str,
+    resource_id: UUID | str,
+    concerned: UUID | None = None,
+    **details: str | bool | None,
 ) -> None:
-    """Insert one event into each of these organisations' logs, in the transaction that has the effect."""
-    for org_id in (await connection.execute(_ORGANISATIONS)).scalars().all():
+    """Insert one event into each of these organisations' logs, in the transaction that has the effect; also into that
+    of an organisation that is `concerned`."""
+    organisations: set[UUID] = set((await connection.execute(_ORGANISATIONS)).scalars())
+    if concerned is not None:
+        organisations.add(concerned)
+    for org_id in sorted(organisations, key=str):
         await write(
             connection,
             org_id=org_id,

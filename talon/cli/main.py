@@ -6,6 +6,7 @@ from talon.cli.admin import admin
 from talon.cli.backup import backup
 from talon.cli.restore import restore
 from talon.cli.serve import serve
+from talon.cli.stop import stop
 
 app = typer.Typer(
     name="talon",
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(stop)
 app.add_typer(admin, name="admin")
 app.command()(backup)
 app.command()(restore)

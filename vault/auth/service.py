@@ -1,4 +1,4 @@
-"""People: signing up, confirming the address, what follows a log-in, and the very first account."""
+"""People: signing up, confirming the address, and what follows a log-in."""
 
 import secrets
 from uuid import UUID
@@ -10,12 +10,11 @@ from vault.auth import accounts, challenges, issue, mails, outbox, places
 from vault.auth.emails import parse_email
 from vault.auth.keys import digest_of as token_digest
 from vault.auth.origin import at_address
-from vault.auth.password_rule import MAX_BYTES, fault
+from vault.auth.password_rule import fault
 from vault.auth.passwords import hash_password
 from vault.auth.schemas import MfaRequiredReply, TokenReply
 from vault.columns import AnyRow
 from vault.context import Context
-from vault.db import Database
 from vault.errors import bad_request
 from vault.orgs import repository as orgs
 
@@ -105,31 +104,6 @@ async def note_failure(
         details={"method": method},
         ip_address=ip_address,
     )
-
-
-async def create_first_user(database: Database, email: str, password: str) -> bool:
-    """Make the installation's first human: verified, owner of an organisation, platform admin.
-
-    Returns False, and changes nothing, if the address has an account already. Problem 400 for a malformed address
-    or an empty password (the operator's choice is not held to the signup rule).
-    """
-    address = parse_email(email)
-    if not password or len(password.encode()) > MAX_BYTES:
-        raise bad_request(f"The password must have 1 to {MAX_BYTES} bytes")
-    async with database.begin() as connection:
-        if await accounts.find_by_email(connection, address):
-            return False
-    password_hash = await hash_password(password)
-    async with database.begin() as connection:
-        created = await create_owner(
-            connection,
-            email=address,
-            password_hash=password_hash,
-            display_name="",
-            ip_address=None,
-            is_platform_admin=True,
-        )
-        return created is not None
 
 
 async def create_owner(

@@ -17,8 +17,7 @@ from tests.vault.auth.people import a_peer
 from tests.vault.conftest import Connect
 from vault.auth.models import EmailToken, User
 from vault.auth.passwords import hash_password
-from vault.auth.service import NOBODYS_ORG, create_first_user
-from vault.context import Context
+from vault.auth.service import NOBODYS_ORG
 from vault.db import Database
 
 PASSWORD = "Correct-Horse-7-Staple"
@@ -138,13 +137,6 @@ async def test_a_password_hashed_as_it_was_typed_still_opens_and_gets_its_form(
     assert PasswordHasher().verify(stored, COMPOSED)
 
 
-async def test_the_first_humans_password_has_one_form_too(connect: Connect, database: Database) -> None:
-    email = an_address()
-    assert await create_first_user(database, email, DECOMPOSED)
-    answer = await connect().post("/v1/auth/token", json={"email": email, "password": COMPOSED})
-    assert answer.status_code == 200
-
-
 async def test_the_answer_to_signup_does_not_tell_who_has_an_account(connect: Connect, database: Database) -> None:
     known = await make_user(database)
     unknown = an_address()
@@ -241,17 +233,6 @@ async def test_wrong_password_unknown_address_and_closed_account_look_alike(
     assert len(await audit_rows(database, person.org_id, "auth.failure")) == 1
     assert len(await audit_rows(database, closed.org_id, "auth.failure")) == 1
     assert await audit_rows(database, NOBODYS_ORG, "auth.failure")
-
-
-async def test_the_first_human_is_made_once(connect: Connect, context: Context, database: Database) -> None:
-    email = an_address()
-    assert await create_first_user(database, email.upper(), "operator's own choice") is True
-    assert await create_first_user(database, email, "another") is False
-    login = await connect().post("/v1/auth/token", json={"email": email, "password": "operator's own choice"})
-    token = login.json()["access_token"]
-    me = (await connect(token).get("/v1/auth/me")).json()
-    assert me["role"] == "owner"
-    assert (await connect(token).get("/v1/admin/outbox")).status_code == 200
 
 
 async def test_the_outbox_is_for_the_platform_admin(connect: Connect, database: Database) -> None:

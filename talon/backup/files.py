@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from anvil.state_file import PACKED, PLAIN
 from talon.backup.envelope import DAMAGED
 from talon.backup.errors import BackupError
 
@@ -21,12 +22,9 @@ def of_token(token: Path) -> list[str]:
 
 
 def of_chain(chain: Path) -> list[str]:
-    """The local chain's files, relative to its directory; none where there are none, or they are too large."""
-    paths = sorted(chain.rglob("*")) if chain.is_dir() else []
-    found = [path for path in paths if path.is_file() and not path.is_symlink()]
-    if sum(path.stat().st_size for path in found) > MAX_CHAIN_BYTES:
-        return []
-    return [str(path.relative_to(chain)) for path in found]
+    """The local chain's saved state, which is replaced as a whole; none where there is none, or it is too large."""
+    found = [name for name in (PLAIN, PACKED) if (chain / name).is_file()]
+    return [] if sum((chain / name).stat().st_size for name in found) > MAX_CHAIN_BYTES else found
 
 
 def read(file: BinaryIO) -> Iterator[bytes]:

@@ -99,7 +99,7 @@ async def test_a_token_of_another_database_is_refused(postgres: Postgres) -> Non
         await client.close()
     with temporary_hsm(url) as second:
         said = await refusal(second)
-    assert "but the database has keys" in said
+    assert "the token has no talon-root-signing-keys-v1, but the database has keys" in said
 
 
 async def test_roots_that_load_no_stored_key_are_refused(postgres: Postgres) -> None:
@@ -126,7 +126,7 @@ async def test_a_token_that_cannot_be_entered_is_a_clear_line(hsm: Hsm) -> None:
     changed = hsm.directory / "changed-pin"
     changed.write_text("31415926")
     said = await refusal(hsm, pkcs11_pin_file=str(changed))
-    assert 'the token "talon" does not take the PIN of the PIN file' in said
+    assert 'the token "talon" does not take the PIN of the PIN file: one of the two was changed' in said
     assert "31415926" not in said
     assert 'the HSM has no token named "another"' in await refusal(hsm, pkcs11_token="another")
     assert "the PKCS#11 library does not load: invalid ELF header" in await refusal(hsm, pkcs11_module="/etc/passwd")

@@ -55,4 +55,6 @@ def stamp(wanted: str, chain: bool) -> dict[str, object]:
 
 def remember(wanted: str, chain: bool) -> None:
     """The set-up is complete."""
-    STAMP.write_text(json.dumps(stamp(wanted, chain)))
+    fresh = STAMP.with_suffix(".new")
+    fresh.write_text(json.dumps(stamp(wanted, chain)))
+    fresh.rename(STAMP)

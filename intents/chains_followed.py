@@ -30,6 +30,11 @@ WALLETS_AT_ONCE: Final = 4
 FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 30.0
 
+# whether any transaction is on its way, in SQL; in its index's order, or the planner may read a whole table for none
+IS_DUE: Final = """(
+    SELECT true FROM transactions WHERE final_at IS NULL ORDER BY chain_id, wallet_address, nonce LIMIT 1
+) IS NOT NULL"""
+
 # those that make trouble, or wait for a chain that does, are not in anybody's way: each chain has a line of its own.
 # A time that is still to come is of a clock that was stepped back since.
 _WALLETS = text("""

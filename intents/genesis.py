@@ -17,6 +17,11 @@ from vault.context import Context
 from vault.networks import repository
 from vault.networks.service import chain_of, load_chain
 
+# whether a chain in use is not known yet, in SQL
+IS_DUE = """EXISTS (
+    SELECT FROM chains c WHERE c.genesis_hash IS NULL AND EXISTS (SELECT FROM wallets w WHERE w.chain_id = c.chain_id)
+)"""
+
 # without a wallet there is nothing to keep apart; distinct over the index's first column
 _USED = text("SELECT DISTINCT chain_id FROM wallets")
 

@@ -14,32 +14,34 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intents import budget, idempotency
-from intents.chains_followed import ChainsFollowed
-from intents.genesis import first_sight, watch_local
-from intents.outside.watch import Watch
-from intents.restored.listing import list_restored
+from intents import budget, chains_followed, genesis, idempotency
+from intents.outside import watch as outside
+from intents.restored import listing
 from signer.errors import SignerError
 from talon.app import close_context, make_context
 from talon.config import ProcessConfig
 from talon.logging import configure
 from talon.migrate import verify_revision
+from vault.audit import sequence
 from vault.audit.heads import sign_heads
 from vault.audit.sequence import seal_pending
+from vault.auth import send_mails
 from vault.auth.purge import purge as purge_people
-from vault.auth.send_mails import send_mails
 from vault.clock import keep
 from vault.context import Context
 from vault.health.heartbeat import LEADER_LOCK
-from vault.kek.rewrap import rewrap
+from vault.kek import rewrap
 from vault.limits.purge import purge
 from vault.metrics.counts import share
 from vault.problems import log_unexpected
 
 log = logging.getLogger(__name__)
 
-# how soon a worker that does not lead tries again, and how often the leader looks whether it still does
+# how soon a worker that does not lead tries again, and how often the leader looks whether it still does, and for whom
+# there is something to do
 TICK_S = 0.5
+# a job for which there seems to be nothing is done all the same so often
+NET_S = 30.0
 # how long a stop may wait for what is done once more at the end
 LAST_S = 4.0
 
@@ -51,6 +53,8 @@ class Job:
     name: str
     every_s: float
     do: Callable[[Context], Awaitable[object]]
+    # whether there is anything to do, in SQL; None: nobody can say but the job itself
+    is_due: str | None = None
     # once more when the worker stops
     at_the_end: bool = False
     # ends what it began on the side
@@ -83,20 +87,32 @@ async def sign(context: Context) -> None:
 
 def jobs(config: ProcessConfig) -> tuple[Job, ...]:
     """All that the leader does."""
-    chains, watch = ChainsFollowed(), Watch()
+    chains, watch = chains_followed.ChainsFollowed(), outside.Watch()
     return (
-        Job("outside use", 5, watch.tick, close=watch.close),
-        Job("restored", 3, list_restored),
-        Job("reconcile", 0.5, chains.tick, close=chains.close),
+        Job("outside use", 5, watch.tick, outside.IS_DUE, close=watch.close),
+        Job("restored", 3, listing.list_restored, listing.IS_DUE),
+        Job("reconcile", 0.5, chains.tick, chains_followed.IS_DUE, close=chains.close),
         Job("clock", keep.EVERY_S, keep.Keeper().look),
-        Job("first sight", 5, first_sight),
-        Job("local chain", 1, watch_local),
-        Job("mail", 1, partial(send_mails, server=config.smtp_url, sender=config.mail_from)),
-        Job("rewrap", 0.5, rewrap),
-        Job("seal", 1, seal),
+        Job("first sight", 5, genesis.first_sight, genesis.IS_DUE),
+        *_local_chain(config),
+        *_mail(config),
+        Job("rewrap", 0.5, rewrap.rewrap, rewrap.IS_DUE),
+        Job("seal", 1, seal, sequence.IS_DUE),
         Job("heads", config.audit_head_seconds, sign, at_the_end=True),
         Job("sweep", 30, sweep),
     )
+
+
+def _local_chain(config: ProcessConfig) -> tuple[Job, ...]:
+    return (Job("local chain", 1, genesis.watch_local),) if config.owns_local_chain else ()
+
+
+def _mail(config: ProcessConfig) -> tuple[Job, ...]:
+    """Nobody sends anything where there is no server to send it to."""
+    if config.smtp_url is None:
+        return ()
+    send = partial(send_mails.send_mails, server=config.smtp_url, sender=config.mail_from)
+    return (Job("mail", 1, send, send_mails.IS_DUE),)
 
 
 async def run(config: ProcessConfig, stopping: asyncio.Event) -> None:
@@ -129,22 +145,30 @@ async def lead(context: Context, work: Sequence[Job], stopping: asyncio.Event) -
 
 async def rounds(context: Context, work: Sequence[Job], lock: AsyncConnection, stopping: asyncio.Event) -> None:
     """Do every job again and again for as long as we lead; they end together, at the latest with the lock."""
+    due = [(asyncio.Event(), job) for job in work]
+    question = text("SELECT " + ", ".join(job.is_due or "true" for job in work))
     async with asyncio.TaskGroup() as group:
-        for job in work:
-            group.create_task(repeat(job, context, stopping))
+        for is_due, job in due:
+            group.create_task(repeat(job, context, stopping, is_due))
         while not stopping.is_set():
-            # the lock goes with its connection: without it somebody else may be leading already; and by this question
-            # /v1/health sees that we live
-            await lock.execute(text("SELECT 1"))
+            # The lock goes with its connection: without it somebody else may be leading already; and by this question
+            # /v1/health sees that we live. One question for all jobs: each asking for itself cost ten times as much.
+            answers = (await lock.execute(question)).one()
+            for (is_due, _), answer in zip(due, answers, strict=True):
+                if answer:
+                    is_due.set()
             await pause(stopping, TICK_S)
 
 
-async def repeat(job: Job, context: Context, stopping: asyncio.Event) -> None:
+async def repeat(job: Job, context: Context, stopping: asyncio.Event, is_due: asyncio.Event) -> None:
     """One job until told to stop. What goes wrong in it is logged and tried again, and stops nothing else."""
     try:
         while not stopping.is_set():
+            # before it looks: what comes meanwhile makes it due again
+            is_due.clear()
             await attempt(job, context)
             await pause(stopping, job.every_s)
+            await either(stopping, is_due, NET_S)
     finally:
         if job.close is not None:
             await job.close()
@@ -175,6 +199,18 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stopping.wait(), seconds)
     except TimeoutError:
         return
+
+
+async def either(one: asyncio.Event, other: asyncio.Event, seconds: float) -> None:
+    """Wait for one of two events, so many seconds at most."""
+    if one.is_set() or other.is_set():
+        return
+    waits = [asyncio.ensure_future(each.wait()) for each in (one, other)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
 
 
 def main() -> None:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 15.0
 WAITING_EVERY_S: Final = 3.0
 MAX_WALLETS: Final = 200
+# whether there is any wallet to ask about, in SQL
+IS_DUE: Final = "EXISTS (SELECT FROM wallets)"
 LOOK_S: Final = 90.0
 
 

@@ -29,6 +29,8 @@ from vault.schemas import Page
 log = logging.getLogger(__name__)
 
 MAX_CHAINS: Final = 1_000
+# whether there is a list to go on with, in SQL
+IS_DUE: Final = "EXISTS (SELECT FROM restores WHERE opened_at IS NULL AND listed_at IS NULL)"
 # wallets of a chain that are looked for together
 AT_ONCE: Final = 20
 

@@ -22,6 +22,9 @@ MAX_BATCHES: Final = 100
 # any fixed number: names the right to seal; two leaders may meet for a moment
 SEQUENCER_LOCK: Final = 7_214_003
 
+# whether there is anything to seal, in SQL
+IS_DUE: Final = "EXISTS (SELECT FROM audit_pending)"
+
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 # A pending row whose event is gone stays: it is the proof that there was one, and `verify` reports it.
 _TAKE = text(f"""

@@ -22,6 +22,10 @@ BATCH = 50
 MAX_TRIES = 12
 TIMEOUT_S = 15.0
 LONGEST_DELAY_S = 4 * 3600
+# whether a mail should be sent now, in SQL
+IS_DUE = f"""EXISTS (
+    SELECT FROM outbox_mails WHERE sent_at IS NULL AND next_try_at <= clock_timestamp() AND tries < {MAX_TRIES}
+)"""
 LATEST = timedelta(seconds=LONGEST_DELAY_S)
 
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # how long one turn of the worker may take, roughly; the next goes on where it ended
 TURN_S: Final = 2.0
 MAX_ROTATIONS: Final = 50
+# whether a rotation is under way, in SQL
+IS_DUE: Final = "EXISTS (SELECT FROM kek_rotations WHERE status = 'running')"
 
 
 async def rewrap(context: Context) -> None:

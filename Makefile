@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test soak serve bench check
+.PHONY: help setup setup-test demo test soak endure serve bench check
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -24,6 +24,9 @@ test: check ## every test, against the real parts
 
 soak: setup-test ## the long tests: crash, race and model runs at full length
 	@TALON_SOAK=1 $(BIN)/python -m pytest -m soak
+
+endure: setup-test ## what takes hours: an hour of nothing, an hour of work
+	@TALON_ENDURE=1 $(BIN)/python -m pytest -m endure --timeout 14400
 
 serve: setup ## API, local chain and workers in the foreground; Ctrl-C stops all
 	@exec $(BIN)/python -m talon.cli serve

@@ -1,4 +1,4 @@
-"""`make bench`: submissions as a ratio of what the same chain takes, and what size costs as a ratio of no size."""
+"""`make bench`: submissions as a ratio of what the same chain takes, what size costs as a ratio of none, and rest."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import httpx
 from eth_account import Account
 
 from chains.rpc import ChainClient
-from talon import bench_scale
+from talon import bench_idle, bench_scale
 from talon.instance import temporary_instance
 
 TRANSACTIONS = 300
@@ -144,6 +144,8 @@ def main() -> None:
     sizes = bench_scale.measure(lambda text: print(text, file=sys.stderr, flush=True))
     for line in sizes:
         print(json.dumps(line))
+    idle = bench_idle.measure()
+    print(json.dumps(idle))
     print(
         "\nsubmit/s: all steps through Talon, one wallet. bare/s: pre-signed transactions straight to the same chain."
     )
@@ -157,6 +159,10 @@ def main() -> None:
     print(f"\n{'request':>18} {'cpu':>7} {'buffers':>9} {'wall':>7}")
     for line in sizes:
         print(f"{line['request']:>18} {line['cpu_ratio']:>7} {line['buffers_ratio']:>9} {line['wall_ratio']:>7}")
+    print("\nidle, without the local chain, all processes together:")
+    print(f"\n{'process':>18} {'% of one core':>14}")
+    for kind, share in (*idle["by_kind"].items(), ("all", idle["percent_of_one_core"])):
+        print(f"{kind:>18} {share:>14}")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,8 @@ class EmbeddedPostgres:
             "max_connections": str(self._max_connections),
             "timezone": "UTC",
             "jit": "off",
+            # what a burst of writes may leave on disk; more would only make checkpoints rarer
+            "max_wal_size": "256MB",
             # a failing statement may hold what must not reach a log
             "log_min_error_statement": "panic",
             "log_statement": "none",

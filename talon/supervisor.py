@@ -26,6 +26,7 @@ from talon.children import ANVIL_CHAIN_ID, Children, choose_identities
 from talon.database import Urls, external
 from talon.home import home_lock
 from talon.layout import Layout, own
+from talon.logs import Logs
 from talon.migrate import upgrade
 from talon.postgres import EmbeddedPostgres
 from talon.processes import Child, stop_all
@@ -62,6 +63,7 @@ class Supervisor:
         self.children: list[Child] = []
         # held open for as long as we live: a child started again inherits the same one
         self.listeners: list[socket.socket] = []
+        self.logs = Logs((self.layout.logs, self.layout.postgres))
 
     def run(self) -> None:
         """Start, say `ready URL`, keep alive until SIGINT or SIGTERM, stop. SupervisorError, ChildKeepsDying."""
@@ -71,6 +73,7 @@ class Supervisor:
                 self.say(f"ready {self.settings.base_url}")
                 while True:
                     self.tend()
+                    self.logs.look()
             except StopRequested:
                 self.say("stopping")
             finally:

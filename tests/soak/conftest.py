@@ -1,0 +1,34 @@
+"""The phases are gone through once; every test that judges something by them shares them."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.soak.phases import Observed, jobs_due, watched, work
+from tests.support.instance import start_instance
+from tests.support.world import World, until
+
+
+@pytest.fixture(scope="session")
+async def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """An instance with its local chain, idle and then busy."""
+    running = await start_instance(Path(tmp_path_factory.mktemp("soak")))
+    try:
+        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+        # used once, so that there is something that could be looked after in vain
+        wallet, agent = await world.wallet(), await world.agent()
+        sent = await agent.submit(wallet, wallet.address, "0.1")
+        assert sent.status_code == 201, sent.text
+
+        async def rests() -> bool:
+            return await jobs_due(running) == ["outside use"]
+
+        await until(rests, 120, "everything to be done")
+        idle = await watched(running, "idle")
+        due = await jobs_due(running)
+        busy = await watched(running, "busy", partial(work, world, agent, wallet))
+        await world.close()
+    finally:
+        await running.stop()
+    return Observed(idle, busy, due)

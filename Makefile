@@ -26,7 +26,7 @@ soak: setup-test ## the long tests: crash, race and model runs at full length
 	@TALON_SOAK=1 $(BIN)/python -m pytest -m soak
 
 endure: setup-test ## what takes hours: an hour of nothing, an hour of work
-	@TALON_ENDURE=1 $(BIN)/python -m pytest -m endure --timeout 14400
+	@TALON_ENDURE=1 $(BIN)/python -m pytest -m endure
 
 serve: setup ## API, local chain and workers in the foreground; Ctrl-C stops all
 	@exec $(BIN)/python -m talon.cli serve

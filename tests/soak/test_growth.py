@@ -6,7 +6,8 @@ from tests.soak.phases import ENDURE, PHASE_S, Observed, Phase
 from tests.support.report import LINES
 from tests.support.world import SOAK
 
-pytestmark = [pytest.mark.soak, pytest.mark.endure]
+# the first of them waits for both phases
+pytestmark = [pytest.mark.soak, pytest.mark.endure, pytest.mark.timeout(1_200 + 3 * PHASE_S)]
 
 KB, MB = 2**10, 2**20
 # what a line through the samples may go up by in a phase, whatever its length: a leak is worse in the longer one

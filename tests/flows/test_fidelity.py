@@ -6,6 +6,7 @@ import rlp
 from eth_account import Account
 from eth_account.typed_transactions import TypedTransaction
 from hexbytes import HexBytes
+from web3 import AsyncHTTPProvider, AsyncWeb3
 
 from tests.support.world import World, address
 
@@ -89,3 +90,23 @@ async def test_omitted_fees_give_a_1559_transaction_and_a_gas_price_a_legacy_one
         assert mined["receipt"]["block_number"] == int(on_chain["blockNumber"], 16)
         assert mined["receipt"]["gas_used"] == int(on_chain["gasUsed"], 16)
         assert mined["receipt"]["effective_gas_price"] == str(int(on_chain["effectiveGasPrice"], 16))
+
+
+async def test_a_common_client_of_the_chain_finds_there_what_was_asked(world: World) -> None:
+    wallet = await world.wallet()
+    agent = await world.agent()
+    to = address()
+    answer = await agent.submit(wallet, to, "0.25", data="0x1234", gas_limit=60_000)
+    await agent.mined(answer.json()["id"])
+
+    web3 = AsyncWeb3(AsyncHTTPProvider(str(world.chain.http.base_url)))
+    try:
+        found = await web3.eth.get_transaction(answer.json()["tx_hash"])
+        receipt = await web3.eth.get_transaction_receipt(answer.json()["tx_hash"])
+        received = await web3.eth.get_balance(to)
+    finally:
+        await web3.provider.disconnect()
+    assert (found["from"], found["to"], found["nonce"]) == (wallet.address, to, 0)
+    assert (found["value"], found["input"], found["gas"]) == (25 * 10**16, HexBytes("0x1234"), 60_000)
+    assert receipt["status"] == 1
+    assert received == 25 * 10**16

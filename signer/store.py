@@ -200,7 +200,7 @@ class Store:
         return int.from_bytes(_bytes(rows[0][0]), "big") if rows else None
 
     async def epoch(self) -> tuple[UUID, int] | None:
-        """Which instance this is and how far it has come; None in a database of the signer's alone."""
+        """Which instance this is and how far it has come; None in a database that is no instance's."""
         if not self._has_instance:
             rows = await self._rest.rows("SELECT 1 WHERE to_regclass('public.instance') IS NOT NULL")
             self._has_instance = bool(rows)
@@ -225,9 +225,8 @@ def _key(row: tuple[bytes | None, ...]) -> StoredKey:
     return StoredKey(UUID(bytes=key_id), wrapped, public_key, address)
 
 
-def _epoch(rows: Sequence[Row]) -> tuple[UUID, int]:
-    ((instance_id, epoch),) = rows
-    return UUID(bytes=_bytes(instance_id)), _int(epoch)
+def _epoch(rows: Sequence[Row]) -> tuple[UUID, int] | None:
+    return (UUID(bytes=_bytes(rows[0][0])), _int(rows[0][1])) if rows else None
 
 
 def _int(column: bytes | None) -> int:

@@ -1,5 +1,6 @@
-"""What the tests of freezing share."""
+"""What the tests of restored copies share."""
 
+import vault.restores.models  # noqa: F401 - importing is what makes the tables
 from tests.support.vault_api import tenant
 
 __all__ = ["tenant"]

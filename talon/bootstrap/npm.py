@@ -45,13 +45,11 @@ def wanted(lock: Mapping[str, Any], development: bool, system: str, cpu: str) ->
             name = path.rpartition("node_modules/")[2]
             found.append(Package(path.removeprefix("node_modules/"), name, entry["version"], entry["integrity"]))
     if not any(package.name.startswith("@foundry-rs/") for package in found):
-        raise SetupError(f"there is no local chain for {system} on {cpu}: {without()}")
+        raise SetupError(
+            f"there is no local chain for {system} on {cpu}: for external chains alone it is not needed:"
+            " TALON_ANVIL_PORT=0 make serve"
+        )
     return found
-
-
-def without() -> str:
-    """How to go on without a local chain."""
-    return "for external chains alone it is not needed: TALON_ANVIL_PORT=0 make serve"
 
 
 def install(development: bool, authorities: Path | None) -> None:
@@ -68,7 +66,9 @@ def install(development: bool, authorities: Path | None) -> None:
             try:
                 content = fetch(url, package.integrity, headers, authorities)
             except SetupError as error:
-                raise SetupError(f"{package.name} cannot be downloaded: {error}; {without()}") from None
+                raise SetupError(
+                    f"{package.name} cannot be downloaded: {error}; to go without: TALON_ANVIL_PORT=0 make serve"
+                ) from None
             unpack(package, content)
     prune({package.path for package in packages})
 

@@ -1,8 +1,10 @@
 """The set-up's decisions, which need no network: what, from where, by whose certificates, and how it is said."""
 
+import ast
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -213,3 +215,18 @@ def test_the_command_works_from_anywhere(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "Usage: talon" in done.stdout
+
+
+def test_the_page_quotes_what_is_said() -> None:
+    said: list[str] = []
+    for source in (*(ROOT / "talon" / "bootstrap").glob("*.py"), ROOT / "talon" / "postgres_user.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                # what differs from machine to machine is a dot-dot-dot there
+                said.append("".join(p.value if isinstance(p, ast.Constant) else "…" for p in node.values))
+    page = (ROOT / "docs" / "starting.md").read_text().partition("## What the set-up says")[2]
+    quoted = re.findall(r"^\| [^|]+ \| ([^|`]+) \|$", page, re.MULTILINE)[1:]
+    assert len(quoted) > 10
+    assert [sentence for sentence in quoted if not any(sentence in one for one in said)] == []

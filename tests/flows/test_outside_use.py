@@ -146,7 +146,7 @@ async def test_our_own_payments_are_no_alarm_however_many_are_under_way(
 ) -> None:
     """Blocks hold some before our rows are committed, some were only signed, each answer is held against them."""
     agent, wallet = await human.agent(), await born_wallet(human, base)
-    number = 400 if SOAK else 60
+    number = 400 if SOAK else 40
     looking = asyncio.create_task(looked_at(human, wallet))
     answers = await asyncio.gather(
         *(

@@ -95,11 +95,12 @@ async def test_an_older_home_that_was_put_back_spends_no_day_twice(found_by: str
         agent.http = world.http
         await played_through(world, chain, agent, wallet, to, found_by)
 
-    # opened once and for all: nothing of it comes back at the next start
-    async with started(home, environment) as (_, world):
-        agent.http = world.http
-        assert (await pay(agent, wallet, "0.01", address())).status_code == 403
-        assert (await pay(agent, wallet, "0", address())).status_code == 201
+    if SOAK:
+        # opened once and for all: nothing of it comes back at the next start
+        async with started(home, environment) as (_, world):
+            agent.http = world.http
+            assert (await pay(agent, wallet, "0.01", address())).status_code == 403
+            assert (await pay(agent, wallet, "0", address())).status_code == 201
     assert await spent(chain, wallet) == LIMIT
     await chain.close()
 

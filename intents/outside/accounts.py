@@ -45,12 +45,12 @@ _ALL_COMPARED = text("""
     INSERT INTO chains_compared (epoch) VALUES (:epoch)
     ON CONFLICT (is_only) DO UPDATE SET epoch = excluded.epoch
 """)
-# those that wait first, then the ones looked at longest ago are next by `after`
-_IN_USE = text("""
+# a stopped one waits for its human, whatever its chain says
+_WAITING = text("""
     SELECT chain_id, address FROM (
         SELECT w.chain_id, w.address, row_number() OVER (PARTITION BY w.chain_id ORDER BY w.address) AS place
         FROM wallets w
-        WHERE w.compared_epoch IS DISTINCT FROM (SELECT start_epoch FROM instance) AND w.chain_id <> ALL(:without)
+        WHERE w.compared_epoch IS DISTINCT FROM (SELECT start_epoch FROM instance) AND w.stopped_at IS NULL
     ) waiting WHERE place <= :most ORDER BY chain_id, address
 """)
 _PAGE = text("""
@@ -147,10 +147,10 @@ async def all_compared(connection: AsyncConnection, epoch: int) -> None:
     await connection.execute(_ALL_COMPARED, {"epoch": epoch})
 
 
-async def waiting(connection: AsyncConnection, without: Sequence[int], most: int) -> dict[int, list[bytes]]:
+async def waiting(connection: AsyncConnection, most: int) -> dict[int, list[bytes]]:
     """Wallets whose chain was not asked since the start, by chain; at most `most` of each."""
     found: dict[int, list[bytes]] = {}
-    for row in await connection.execute(_IN_USE, {"without": list(without), "most": most}):
+    for row in await connection.execute(_WAITING, {"most": most}):
         found.setdefault(row.chain_id, []).append(bytes(row.address))
     return found
 

@@ -71,7 +71,7 @@ async def _compare_all(context: Context) -> None:
         start = await accounts.started(connection)
         if start.is_compared:
             return
-        in_use = await accounts.waiting(connection, [], MAX_FIRST)
+        in_use = await accounts.waiting(connection, MAX_FIRST)
         chains = [(await load_chain(connection, chain_id), line) for chain_id, line in in_use.items()]
     asked = [(chain, line) for chain, line in chains if chain is not None and is_asked(context, chain.chain_id)]
     looks = [asyncio.ensure_future(look(context, chain, line, prove=True)) for chain, line in asked]

@@ -30,13 +30,13 @@ async def require_compared(context: Context, chain: Chain, address: bytes) -> Ac
     if not is_asked(context, chain.chain_id):
         return None
     account, all_compared = await _read(context, chain, address)
-    if not all_compared or not account.is_compared:
+    if account.stopped_at is None and not (all_compared and account.is_compared):
         await compare_all(context)
         found = await compare_one(context, chain, address, prove=True)
         async with context.database.statements() as connection:
             await restored.require_open(connection)
         account, all_compared = await _read(context, chain, address)
-        if not all_compared or not account.is_compared:
+        if account.stopped_at is None and not (all_compared and account.is_compared):
             raise _not_compared(chain, found, await _why_silent(context, chain))
     if account.stopped_at is not None:
         raise stopped(chain, account)

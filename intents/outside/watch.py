@@ -49,7 +49,7 @@ class Watch:
         await compare_all(context)
         await tell(context)
         async with context.database.statements() as connection:
-            waiting = await accounts.waiting(connection, [], MAX_WALLETS)
+            waiting = await accounts.waiting(connection, MAX_WALLETS)
             in_use = await accounts.chains_in_use(connection)
             if await restored.find(connection) is not None:
                 return  # a human looks at all of them, and nobody signs

@@ -120,6 +120,11 @@ async def test_a_wallet_born_here_that_somebody_else_uses_stops_alone_until_a_hu
     assert "born in this HSM" in shown["stopped_why"]
     assert await until(lambda: mails(human, database, wallet)) == [f"A wallet is stopped: {wallet.address} on base"]
 
+    # a start changes nothing of that, nor does it take for an old copy what was known before
+    await begin_anew(database)
+    assert (await pay(agent, wallet)).json()["type"] == "wallet_stopped"
+    await paid(agent, other)
+
     # what an agent says does not count, nor another count, nor a resync, which is for keys from outside
     for credential, count, right in ((agent.key, 2, 403), (human.token, 1, 409)):
         answer = await human.http.post(

@@ -4,6 +4,7 @@ import typer
 
 from talon.cli.admin import admin
 from talon.cli.backup import backup
+from talon.cli.doctor import doctor
 from talon.cli.restore import restore
 from talon.cli.serve import serve
 from talon.cli.stop import stop
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(stop)
+app.command()(doctor)
 app.add_typer(admin, name="admin")
 app.command()(backup)
 app.command()(restore)

@@ -1,17 +1,21 @@
-"""What somebody on the host does with an instance, running or stopped: a lost password, another address, a stop.
+"""What somebody on the host does with an instance, running or stopped: a new password, the doctor, a stop.
 
 One instance, in this order: commands while it runs, the stop, commands while it is stopped, another start.
 """
 
 import asyncio
+import functools
+import json
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,7 +23,9 @@ import psycopg
 import pyotp
 import pytest
 
+from anvil import chain as anvil
 from talon.home import HomeInUse, home_lock
+from talon.migrate import head
 from tests.support.instance import Running, start_instance
 from tests.support.ports import free_port
 
@@ -45,7 +51,8 @@ def talon(running: Running, *arguments: str, **changes: str) -> subprocess.Compl
 
 def environment(running: Running, changes: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALON_")}
-    return inherited | {"TALON_HOME": str(running.home), "TALON_PORT": str(running.port)} | dict(changes)
+    own = {"TALON_HOME": str(running.home), "TALON_PORT": str(running.port), "TALON_ANVIL_PORT": "0"}
+    return inherited | own | dict(changes)
 
 
 async def log_in(running: Running, email: str, password: str) -> httpx.Response:
@@ -126,6 +133,56 @@ def typed(running: Running, *lines: str) -> str:
     return said.decode()
 
 
+async def test_the_doctor_finds_a_running_instance_well(own: Running) -> None:
+    done = await asyncio.to_thread(talon, own, "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert {line.split()[0] for line in lines} <= {"ok", "warning"}
+    for part in ("settings", "set-up", "home", "disk", "token", "database", "epoch", "custody", "instance", "redis"):
+        assert any(line.split()[1] == f"{part}:" for line in lines), part
+    assert f"revision {head()}" in done.stdout
+    assert "healthy" in done.stdout
+    for secret in (own.admin_password, *(path.read_text().strip() for path in own.home.glob("postgres/*.password"))):
+        assert secret not in done.stdout
+
+
+async def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(own: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, running_anvil() as rpc_url:
+        wrong = {
+            "TALON_RPC_1": f"http://127.0.0.1:{free_port()}/0123456789abcdef0123456789abcdef",
+            "TALON_RPC_5": rpc_url,
+            "TALON_RPC_31337": rpc_url,
+            "TALON_SMTP_URL": f"smtp://u:mails-password@127.0.0.1:{free_port()}",
+            "TALON_REDIS_URL": f"redis://:counters-password@127.0.0.1:{silent.getsockname()[1]}",
+            "TALON_WHATEVER": "1",
+        }
+        done = await asyncio.to_thread(functools.partial(talon, own, "doctor", "--json", **wrong))
+    assert done.returncode == 1, done.stderr
+    said = json.loads(done.stdout)
+    assert said["ok"] is False
+    found = {each["part"]: each for each in said["findings"]}
+    states = {part: found[part]["state"] for part in found}
+    assert states["chain 1, endpoint 1"] == states["chain 5, endpoint 1"] == "fault"
+    assert states["chain 31337, endpoint 1"] == "ok"
+    assert "chain 31337" in found["chain 5, endpoint 1"]["said"]
+    # a server that takes the connection and never answers is given up
+    assert states["mail"] == states["redis"] == "fault"
+    assert states["settings"] == "warning"
+    assert all("mend" in each for each in said["findings"] if each["state"] != "ok")
+    for secret in ("0123456789abcdef", "mails-password", "counters-password"):
+        assert secret not in done.stdout + done.stderr
+
+
+@contextmanager
+def running_anvil() -> Iterator[str]:
+    port = free_port()
+    process = anvil.start(anvil.find_binary(), port)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        anvil.stop(process)
+
+
 async def test_an_account_that_is_not_there_is_said(own: Running) -> None:
     done = await asyncio.to_thread(talon, own, "admin", "reset-password", "--email", "nobody@example.org")
     assert (done.returncode, done.stderr) == (1, "talon: no account has this address\n")
@@ -161,6 +218,21 @@ async def test_stop_ends_nobody_who_only_has_the_number(own: Running) -> None:
     assert bystander.returncode is None
     bystander.terminate()
     await bystander.wait()
+
+
+def contents(home: Path) -> dict[str, tuple[int, int]]:
+    return {str(each): (each.lstat().st_mtime_ns, each.lstat().st_size) for each in home.rglob("*")}
+
+
+async def test_the_doctor_changes_nothing_in_a_stopped_instance(own: Running) -> None:
+    before = contents(own.home)
+    done = await asyncio.to_thread(talon, own, "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(own.home) == before
+    with socket.create_server(("127.0.0.1", own.port)):
+        done = await asyncio.to_thread(talon, own, "doctor")
+    assert done.returncode == 1
+    assert f"fault    ports: TALON_PORT: port {own.port} of 127.0.0.1 is taken" in done.stdout
 
 
 async def test_the_same_on_a_stopped_instance_and_the_next_start_makes_no_second_admin(own: Running) -> None:

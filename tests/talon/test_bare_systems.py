@@ -11,6 +11,7 @@ import pytest
 from talon.bootstrap import SetupError
 from tests.support import bare
 from tests.support.checkout import megabytes
+from tests.support.pace import patient
 from tests.support.report import LINES
 
 SUITES = {"Debian 12": "bookworm", "Debian 13": "trixie"}
@@ -62,7 +63,7 @@ def test_the_demo_runs(system: tuple[str, Path], who: bare.Who, tmp_path: Path) 
     LINES.append(f"bare {name}, {who.name}: {wall:.0f} s with downloads ({steps}), {processor:.0f} s CPU, {size} MB")
     assert size < MOST_MEGABYTES
     # beyond the downloads it is the processor that takes the time; what waits for a line is not ours
-    assert processor < MOST_CPU_SECONDS
+    assert processor < patient(MOST_CPU_SECONDS)
     # neither Node nor a compiler came
     assert not [found for tool in ("node", "npm", "gcc", "solc") for found in place.glob(f"usr/bin/{tool}")]
     assert not (checkout / "node_modules" / "solc").exists()

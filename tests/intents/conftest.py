@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 import intents.models
+import intents.restored.models
+import vault.clock.models
 import vault.db
+import vault.restores.models
 from tests.support.postgres import open_database, running_postgres
 from vault.db import Database
 
-assert intents.models  # imported for its tables
+# imported for their tables
+assert (intents.models, intents.restored.models, vault.clock.models, vault.restores.models)
 
 
 @pytest.fixture(scope="session")

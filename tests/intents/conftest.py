@@ -13,7 +13,7 @@ from tests.support.postgres import open_database, running_postgres
 from vault.db import Database
 
 # imported for their tables
-assert (intents.models, intents.restored.models, vault.clock.models, vault.restores.models)
+assert all((intents.models, intents.restored.models, vault.clock.models, vault.restores.models))
 
 
 @pytest.fixture(scope="session")

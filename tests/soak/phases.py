@@ -63,7 +63,9 @@ def look(running: Running, supervisor: int, phase: Phase) -> None:
     for each in usage.processes(supervisor):
         kind = kinds.get(each.pid, "anvil" if each.pid in below else "postgres")
         found[f"memory {kind}"] = found.get(f"memory {kind}", 0) + usage.memory(each.pid)
-    found["home"] = usage.size(running.home)
+    # PostgreSQL lays out whole segments of its write-ahead log ahead of need: steps, which are bounded and no slope
+    found["wal"] = usage.size(running.layout.postgres / "data" / "pg_wal")
+    found["home"] = usage.size(running.home) - found["wal"]
     found["logs"] = logs(running.home)
     at = time.monotonic()
     for name, value in found.items():

@@ -23,12 +23,12 @@ HIGHEST = {
     "memory signer": 150 * MB,
     "memory postgres": 450 * MB,
     "memory anvil": 300 * MB,
+    "wal": 320 * MB,
 }
 # a core for a second is one second; the local chain makes its blocks, and may be lively from the start still
 IDLE_CPU = 0.05
 # rows, their indexes and the log of what happened, for a transaction and the three requests beside it
 PER_ROUND = 40 * KB
-WAL = 320 * MB
 
 
 def told(phase: Phase) -> None:
@@ -52,8 +52,8 @@ async def test_an_idle_instance_does_not_grow(observed: Observed) -> None:
     told(idle)
     for name in (*PYTHON, "memory postgres"):
         assert idle.rise(name) < RISES, name
-    # whatever PostgreSQL keeps for itself: statistics, a checkpoint's record
-    assert idle.rise("home") < 2 * MB
+    # the first vacuum lays a map beside each table, once: 5 MB
+    assert idle.rise("home") < RISE
     assert idle.rise("logs") < 64 * KB
 
 
@@ -64,12 +64,11 @@ async def test_a_busy_instance_grows_by_what_it_is_told_only(observed: Observed)
     assert busy.transactions > PHASE_S / 10
     for name in PYTHON:
         assert busy.rise(name) < RISES, name
-    data = busy.rise("home") - PER_ROUND * busy.transactions
-    assert data < WAL
+    assert busy.rise("home") < PER_ROUND * busy.transactions + RISE
     # a line or two for every request, and then they are cut
     assert busy.rise("logs") < 2 * KB * (busy.requests + 60)
 
 
 @pytest.mark.parametrize("name", sorted(HIGHEST))
-async def test_no_process_is_larger_than_it_is_said_to_be(observed: Observed, name: str) -> None:
+async def test_nothing_is_larger_than_it_is_said_to_be(observed: Observed, name: str) -> None:
     assert max(observed.idle.highest(name), observed.busy.highest(name)) < HIGHEST[name]

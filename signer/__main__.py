@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import logging
 import resource
@@ -15,6 +16,7 @@ from signer.custody import CustodyBroken
 from signer.epoch import OlderDatabase
 from signer.errors import SignerError
 from signer.hsm import HsmFault, PinRefused, WrongToken
+from signer.lifeline import LASTING, REFUSED, TEMPORARY, Lifeline
 from signer.operations import Operations
 from signer.server import HsmLost, Server
 
@@ -30,7 +32,7 @@ def harden() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
-async def serve(config: SignerConfig) -> None:
+async def serve(config: SignerConfig, lifeline: Lifeline) -> None:
     """Log in, attack our own custody, and serve until SIGTERM or SIGINT."""
     operations = Operations(config)
     await operations.open()
@@ -38,29 +40,47 @@ async def serve(config: SignerConfig) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stop)
-    await server.serve(lambda: print("signer ready", flush=True))  # noqa: T201 - the supervisor waits for this line
+    beating: list[asyncio.Task[None]] = []
+
+    def ready() -> None:
+        beating.append(asyncio.create_task(lifeline.keep_beating()))
+        # a log on a full disk is no reason not to serve
+        with contextlib.suppress(OSError):
+            print("signer ready", flush=True)  # noqa: T201 - tests wait for this line
+
+    await server.serve(ready)
     operations.store.close()
 
 
 def main() -> int:
-    """0 after a clean stop, 1 with one clear line when it cannot serve (any more)."""
+    """0 after a clean stop; one clear line and a status that tells the kind when it cannot serve (any more)."""
     parser = argparse.ArgumentParser(prog="signer")
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--lifeline", type=int)
     arguments = parser.parse_args()
+    lifeline = Lifeline(arguments.lifeline)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     harden()
     try:
-        asyncio.run(serve(SignerConfig.read(arguments.config)))
-    except (
-        *(CustodyBroken, HsmLost, OlderDatabase, PinRefused),
-        *(SignerError, WrappingKeyError, WrongToken),
-    ) as error:
-        log.error("cannot serve: %s", error)
-        return 1
+        asyncio.run(serve(SignerConfig.read(arguments.config), lifeline))
+    except (CustodyBroken, OlderDatabase, WrappingKeyError, WrongToken) as error:
+        return end(lifeline, LASTING, str(error))
+    except PinRefused as error:
+        return end(lifeline, REFUSED, str(error))
+    except (HsmLost, SignerError) as error:
+        return end(lifeline, TEMPORARY, str(error))
+    except OSError as error:
+        return end(lifeline, TEMPORARY, error.strerror or type(error).__name__)
     except HsmFault as error:
-        log.error("cannot serve: the HSM failed (%s)", type(error).__name__)
-        return 1
+        return end(lifeline, TEMPORARY, f"the HSM failed ({type(error).__name__})")
     return 0
+
+
+def end(lifeline: Lifeline, status: int, sentence: str) -> int:
+    """Say why, in the log and to the supervisor."""
+    log.error("cannot serve: %s", sentence)
+    lifeline.last_words(sentence)
+    return status
 
 
 if __name__ == "__main__":

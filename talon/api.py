@@ -9,11 +9,14 @@ from typing import Any, cast
 
 import uvicorn
 
+from signer.lifeline import Lifeline
 from talon.app import create_app
 from talon.config import ProcessConfig
 from talon.door import Door, quieten
 from talon.doors import Doorkeeper, rooms
+from talon.last_words import last_words
 from talon.logging import configure
+from talon.revision_check import RevisionCheck
 from vault.auth.client_address import parse_networks
 from vault.auth.recent import Recent
 from vault.metrics.counts import share
@@ -28,8 +31,16 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--fd", type=int)
     parser.add_argument("--name", default="api-1")
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--report", type=int)
     arguments = parser.parse_args()
-    config = ProcessConfig.read(arguments.config)
+    with last_words(Lifeline(arguments.lifeline)):
+        serve(arguments)
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve until told to stop; RevisionError when the database turns out to be another program's."""
+    config, lifeline = ProcessConfig.read(arguments.config), Lifeline(arguments.lifeline)
     configure(config.log_level)
     if config.metrics_directory is not None:
         share(Path(config.metrics_directory), arguments.name)
@@ -40,9 +51,10 @@ def main() -> None:
         recent,
         parse_networks(config.trusted_proxies),
     )
+    check = RevisionCheck(config.database_url, lambda: setattr(server, "should_exit", True))
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(config, recent),
+            create_app(config, recent, arguments.report, (lifeline.keep_beating, *check.later)),
             host=config.host,
             port=config.port,
             loop="uvloop",
@@ -63,6 +75,8 @@ def main() -> None:
     )
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
     server.run(sockets=sockets)
+    if check.failure is not None:
+        raise check.failure
 
 
 def raise_descriptors() -> int:

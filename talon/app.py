@@ -1,7 +1,9 @@
 """The one wiring point: which routers, which parts, in which order."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
 
@@ -19,7 +21,6 @@ from talon.config import ProcessConfig
 from talon.dashboard.mail_links import router as mail_links
 from talon.dashboard.sign_in import router as sign_in
 from talon.dashboard.static import router as style
-from talon.migrate import verify_revision
 from talon.openapi import publish
 from vault import problems
 from vault.admin.router import router as admin
@@ -34,6 +35,7 @@ from vault.context import Context, Options
 from vault.db import SHARED, Database
 from vault.freezes.router import router as freezes
 from vault.head import Head
+from vault.health.host import HostReport
 from vault.health.notes import NoteSource
 from vault.health.router import router as health
 from vault.kek.router import router as vault_keys
@@ -130,15 +132,26 @@ async def close_context(context: Context) -> None:
     await context.database.close()
 
 
-def create_app(config: ProcessConfig, recent: Recent | None = None) -> FastAPI:
-    """The ASGI application of one API process; `recent` is what the connections' keeper shares with it."""
+def create_app(
+    config: ProcessConfig,
+    recent: Recent | None = None,
+    report: int | None = None,
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+) -> FastAPI:
+    """The ASGI application of one API process; `recent` is what the connections' keeper shares with it.
+
+    `report` is the descriptor by which the supervisor says what it knows; `beside` runs while it serves.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await verify_revision(config.database_url)
-        app.state.context = make_context(config, pool_size=SHARED)
+        context = make_context(config, pool_size=SHARED)
+        app.state.context = replace(context, host=HostReport(report))
         app.state.engine = Engine()
+        tasks = [asyncio.create_task(each()) for each in beside]
         yield
+        for task in tasks:
+            task.cancel()
         await close_context(app.state.context)
 
     app = FastAPI(

@@ -16,7 +16,9 @@ from uuid import UUID
 
 from sqlalchemy import make_url
 
+from signer.lifeline import Lifeline
 from talon import __version__
+from talon.asking import Questions, chain_answers
 from talon.bootstrap import PACKAGES, ROOT
 from talon.bootstrap.readable import make_readable
 from talon.confine import Confinement
@@ -30,6 +32,8 @@ from talon.start_checks import read_pin
 from talon.token import TokenInfo
 
 PROBE_TIMEOUT_S = 30.0
+CHAIN_SILENT_S = 30.0
+SIGNER_SILENT_S = 60.0
 ANVIL_CHAIN_ID = 31337
 # nothing of our own environment: it may hold passwords
 BASIC_ENVIRONMENT = {
@@ -86,8 +90,10 @@ def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
 class Children:
     """Makes the children of one instance."""
 
-    def __init__(self, settings: Settings, layout: Layout, identities: Identities) -> None:
+    def __init__(self, settings: Settings, layout: Layout, identities: Identities, report: int) -> None:
         self.settings, self.layout, self.identities = settings, layout, identities
+        # the API processes only read what the supervisor knows
+        self.report = os.open(f"/proc/self/fd/{report}", os.O_RDONLY)
 
     def anvil(self, binary: Path) -> Child:
         """The local chain with its keeper; SIGTERM at the supervisor's death, so that it still saves its state."""
@@ -97,7 +103,12 @@ class Children:
         confinement = Confinement(
             self.identities.chain, readable, (str(chain),), death_signal=signal.SIGTERM, directory=str(ROOT)
         )
-        return self._child("anvil", command, confinement, HOME=str(chain))
+        child = self._child("anvil", command, confinement, HOME=str(chain))
+        port = self.settings.anvil_port
+        child.questions = Questions(child.name, lambda: chain_answers(port))
+        # it saves its state
+        child.bound_s, child.soft_signal = CHAIN_SILENT_S, signal.SIGTERM
+        return child
 
     def token_access(self, token: TokenInfo) -> TokenAccess:
         """How a process of the signer's comes to the token."""
@@ -144,18 +155,18 @@ class Children:
         confinement = Confinement(self.identities.signer, readable, writable, directory=str(ROOT))
         command = self._python("signer", self._write_config("signer", config, self.identities.signer))
         return [
-            self._child(f"signer-{number}", command, confinement, listener.fileno(), **access.environment)
+            self._own(f"signer-{number}", command, confinement, listener.fileno(), **access.environment)
             for number in range(1, self.settings.signers + 1)
         ]
 
     def apis(self, urls: Urls, listener: socket.socket) -> list[Child]:
         """The API processes; they share one listening socket, so that none of them is a single point."""
         path = self._write_config("api", self._app_config(urls), self.identities.app)
-        command = [*self._python("talon.api", path), "--fd", str(listener.fileno())]
+        command = [*self._python("talon.api", path), "--fd", str(listener.fileno()), "--report", str(self.report)]
         confinement = self._app_confinement(urls)
         names = [f"api-{number}" for number in range(1, self.settings.workers + 1)]
         return [
-            self._child(name, [*command, "--name", name], confinement, listener.fileno(), **authorities())
+            self._own(name, [*command, "--name", name], confinement, listener.fileno(), self.report, **authorities())
             for name in names
         ]
 
@@ -165,7 +176,7 @@ class Children:
         config = {**self._app_config(urls), "smtp_url": self.settings.smtp_url}
         path = self._write_config("worker", config, self.identities.app)
         command = self._python("talon.worker", path)
-        return self._child("worker", command, self._app_confinement(urls), **authorities())
+        return self._own("worker", command, self._app_confinement(urls), **authorities())
 
     def _app_config(self, urls: Urls) -> dict[str, Any]:
         settings = self.settings
@@ -218,6 +229,19 @@ class Children:
 
     def _python(self, module: str, config: Path) -> list[str]:
         return [sys.executable, "-m", module, "--config", str(config)]
+
+    def _own(
+        self, name: str, command: list[str], confinement: Confinement, *descriptors: int, **environment: str
+    ) -> Child:
+        """A process of ours, which keeps a lifeline."""
+        line = os.memfd_create(f"talon-{name}")
+        command = [*command, "--lifeline", str(line)]
+        child = self._child(name, command, confinement, *descriptors, line, **environment)
+        child.lifeline = Lifeline(line)
+        if name.startswith("signer"):
+            # one thread does everything, and waits for a token that may be slow
+            child.bound_s = SIGNER_SILENT_S
+        return child
 
     def _child(
         self, name: str, command: list[str], confinement: Confinement, *descriptors: int, **environment: str

@@ -103,6 +103,11 @@ class EmbeddedPostgres:
         owner, app, signer = (self._url(role, passwords[role]) for role in (OWNER, APP, SIGNER))
         return PostgresUrls(owner=owner, app=app, signer=signer, socket_dir=self.socket_dir)
 
+    def restart(self) -> subprocess.Popen[bytes]:
+        """Start the server again and wait for nothing: it may take long, or fail for as long as the disk is full."""
+        self.process = self._spawn(find_binaries())
+        return self.process
+
     def stop(self) -> None:
         """Shut down cleanly (fast), by force once the time is over."""
         process, self.process = self.process, None
@@ -112,6 +117,8 @@ class EmbeddedPostgres:
             if process.poll() is not None:
                 return
             process.send_signal(how)
+            # one that is stopped hears nothing before it goes on
+            process.send_signal(signal.SIGCONT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_TIMEOUT_S)
         raise PostgresError("PostgreSQL does not stop")

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
 import secrets
 import signal
 import socket
@@ -29,14 +28,17 @@ from talon.layout import Layout, own
 from talon.logs import Logs
 from talon.migrate import upgrade
 from talon.postgres import EmbeddedPostgres
-from talon.processes import Child, stop_all
+from talon.postgres_part import PostgresPart
+from talon.processes import stop_all
 from talon.settings import Settings
 from talon.start_checks import listen, look_at_files, wait_for_database
+from talon.tend import Tender
 from talon.token import TokenInfo, init_token
 
-READY_TIMEOUT_S = 90.0
 HEALTH_TIMEOUT_S = 5.0
-TICK_S = 0.1
+# while it gets ready, how often it looks; and from when on it says what it waits for
+LOOK_S = 0.1
+PATIENCE_S = 15.0
 # the API finishes its requests within 10 s
 STOP_APP_S = 12.0
 STOP_REST_S = 6.0
@@ -57,10 +59,11 @@ class Supervisor:
     """One running instance. `say` gets the lines for the operator."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        self.settings, self.say = settings, say
+        self.settings = settings
         self.layout = Layout(settings.home.absolute())
+        self.tender: Tender | None = None
         self.postgres: EmbeddedPostgres | None = None
-        self.children: list[Child] = []
+        self._say = say
         # held open for as long as we live: a child started again inherits the same one
         self.listeners: list[socket.socket] = []
         self.logs = Logs((self.layout.logs, self.layout.postgres))
@@ -69,17 +72,28 @@ class Supervisor:
         """Start, say `ready URL`, keep alive until SIGINT or SIGTERM, stop. SupervisorError, ChildKeepsDying."""
         with stop_signals(), home_lock(self.layout.home):
             try:
-                self.start()
+                tender = self.start()
                 self.say(f"ready {self.settings.base_url}")
                 while True:
-                    self.tend()
-                    self.logs.look()
+                    tender.tend()
+                    # a full disk is the last thing to trim logs on, and no reason to end
+                    with contextlib.suppress(OSError):
+                        self.logs.look()
             except StopRequested:
                 self.say("stopping")
+            except OSError as error:
+                # a full disk at the start, for one: what runs already minds none of these
+                where = f" ({error.filename})" if error.filename else ""
+                raise SupervisorError(f"cannot go on: {(error.strerror or str(error)).lower()}{where}") from error
             finally:
                 self.stop()
 
-    def start(self) -> None:
+    def say(self, line: str) -> None:
+        """A line for the operator; whether he hears it (a closed terminal, a full disk) changes nothing."""
+        with contextlib.suppress(OSError):
+            self._say(line)
+
+    def start(self) -> Tender:
         """Bring everything up; returns when /v1/health answers healthy."""
         settings, layout = self.settings, self.layout
         # 1. What is cheapest to fail on first.
@@ -88,14 +102,15 @@ class Supervisor:
         self.listeners.append(api_listener)
         identities = choose_identities(layout, self.say)
         layout.create(identities)
-        make = Children(settings, layout, identities)
+        tender = self.tender = Tender(layout.home, layout.pids, self.say)
+        make = Children(settings, layout, identities, tender.report)
         # 2. The embedded parts.
         if settings.anvil_port:
             check_port(settings.anvil_port)
-            self._launch(make.anvil(settings.anvil_binary or find_binary()))
+            tender.launch(make.anvil(settings.anvil_binary or find_binary()))
         access = make.token_access(self._token(identities.signer))
         with make.token_reader(access) as in_token:
-            urls = self._database()
+            urls = self._database(tender)
             # 3. The schema, before anybody looks at it; and whether this database is an older copy.
             self._migrate(urls)
             started = self._count_start(urls, identities.signer, in_token())
@@ -104,54 +119,23 @@ class Supervisor:
         self.listeners.append(signer_listener)
         signers = make.signers(urls, access, signer_listener, started.file)
         for child in (*signers, *make.apis(urls, api_listener), make.worker(urls)):
-            self._launch(child)
+            tender.launch(child)
         # 5. First inhabitants.
-        asyncio.run(self._populate(urls))
-        self._wait_until_healthy()
-
-    def tend(self) -> None:
-        """One round: restart what died. ChildKeepsDying when that is hopeless."""
-        changed = False
-        if self.postgres is not None and self.postgres.pid is None:
-            self.say("postgres died; restarting")
-            self.postgres.start()
-            changed = True
-        for child in self.children:
-            if (status := child.died()) is not None:
-                changed = True
-                child.plan_restart(status)
-            if child.restart_at is not None and child.restart_at <= time.monotonic():
-                self.say(f"{child.name} died; restarting")
-                child.start()
-                changed = True
-        if changed:
-            self._write_pids()
-        time.sleep(TICK_S)
+        with database_words():
+            asyncio.run(self._populate(urls))
+        self._wait_until_healthy(tender)
+        return tender
 
     def stop(self) -> None:
         """Stop all in order: who takes requests first, who holds data last. Bounded by the sum of the timeouts."""
-        app = [child for child in self.children if child.name.startswith(("api", "worker"))]
+        parts = [part for part in (self.tender.parts if self.tender else ()) if not isinstance(part, PostgresPart)]
+        app = [part for part in parts if part.name.startswith(("api", "worker"))]
         stop_all(app, STOP_APP_S)
-        stop_all([child for child in self.children if child not in app], STOP_REST_S)
+        stop_all([part for part in parts if part not in app], STOP_REST_S)
         if self.postgres is not None:
             self.postgres.stop()
-        self.layout.pids.unlink(missing_ok=True)
-
-    def _launch(self, child: Child) -> None:
-        self.children.append(child)
-        child.start()
-        self._write_pids()
-
-    def _write_pids(self) -> None:
-        pids: dict[str, list[int]] = {"supervisor": [os.getpid()]}
-        if self.postgres is not None and self.postgres.pid:
-            pids["postgres"] = [self.postgres.pid]
-        for child in self.children:
-            if child.pid is not None:
-                pids.setdefault(child.name.split("-")[0], []).append(child.pid)
-        fresh = self.layout.pids.with_suffix(".new")
-        fresh.write_text(json.dumps(pids))
-        fresh.rename(self.layout.pids)
+        with contextlib.suppress(OSError):
+            self.layout.pids.unlink(missing_ok=True)
 
     def _listen_unix(self, app_uid: int | None) -> socket.socket:
         path = self.layout.signer_socket
@@ -175,12 +159,12 @@ class Supervisor:
             settings.pkcs11_module, settings.pkcs11_token, pin_file, None, self.layout.run / "signer.lock"
         )
 
-    def _database(self) -> Urls:
+    def _database(self, tender: Tender) -> Urls:
         urls = external(self.settings)
         if urls is None:
             self.postgres = EmbeddedPostgres(self.layout.postgres, self.layout.pg_socket_dir, self.settings.workers)
             embedded = self.postgres.start()
-            self._write_pids()
+            tender.adopt(PostgresPart(self.postgres))
             return Urls(embedded.owner, embedded.app, embedded.signer)
         if not urls.has_roles:
             self.say("warning: every process uses TALON_DATABASE_URL; set TALON_DATABASE_APP_URL and")
@@ -190,17 +174,13 @@ class Supervisor:
 
     def _migrate(self, urls: Urls) -> None:
         app, signer = make_url(urls.app).username, make_url(urls.signer).username
-        try:
+        with database_words():
             upgrade(urls.owner, app if urls.has_roles else None, signer if urls.has_roles else None)
-        except DBAPIError as error:
-            raise cannot_set_up(error) from error
 
     def _count_start(self, urls: Urls, signer_uid: int | None, in_token: dict[UUID, int]) -> epoch.Started:
         directory = epoch.directory_of(self.settings, self.layout.home, self.say)
-        try:
+        with database_words():
             started = epoch.start(urls.owner, directory, signer_uid, in_token)
-        except DBAPIError as error:
-            raise cannot_set_up(error) from error
         if started.frozen is not None:
             self.say(f"frozen: nothing is signed: {started.frozen} What to do stands in docs/backup.md")
         fresh = self.layout.instance.with_suffix(".new")
@@ -237,35 +217,49 @@ class Supervisor:
         if created and settings.admin_password is None:
             self.say(f"first human: {settings.admin_email}, password {password} (shown once)")
 
-    def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not self._healthy():
-            self.tend()
-            if time.monotonic() > deadline:
-                raise SupervisorError(f"not healthy after {READY_TIMEOUT_S:.0f} s; see {self.layout.logs}")
+    def _wait_until_healthy(self, tender: Tender) -> None:
+        """However long it takes: what may pass is waited for, and what does not ends the wait with its sentence."""
+        began, said = time.monotonic(), ""
+        while True:
+            waits_for = [f"{part.name} is not ready" for part in tender.parts if not part.ready] or self._unwell()
+            if not waits_for:
+                return
+            if time.monotonic() - began > PATIENCE_S and said != waits_for[0]:
+                said = waits_for[0]
+                self.say(f"not ready yet: {said}")
+            tender.tend(LOOK_S)
 
-    def _healthy(self) -> bool:
+    def _unwell(self) -> list[str]:
+        """Why /v1/health is not healthy; nothing when it is."""
         address = self.settings.base_url.removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=HEALTH_TIMEOUT_S)
         try:
             connection.request("GET", "/v1/health")
-            answer = connection.getresponse()
-            return answer.status == 200 and json.loads(answer.read()).get("status") == "healthy"
-        except (OSError, ValueError, http.client.HTTPException):
-            return False
+            answer = json.loads(connection.getresponse().read())
+            return [] if answer["status"] == "healthy" else list(answer.get("reasons") or ["degraded"])
+        except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+            return [f"/v1/health does not answer ({type(error).__name__})"]
         finally:
             connection.close()
 
 
-def cannot_set_up(error: DBAPIError) -> SupervisorError:
-    """In the server's own words; the statement and the URL stay out."""
-    said = str(error.orig).strip().splitlines() or ["no reason given"]
-    return SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)")
+@contextlib.contextmanager
+def database_words() -> Iterator[None]:
+    """What the database says against our setting it up, in its own words: SupervisorError."""
+    try:
+        yield
+    except DBAPIError as error:
+        # the statement and the URL stay out
+        said = str(error.orig).strip().splitlines() or ["no reason given"]
+        raise SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)") from error
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into StopRequested; further ones change nothing, stopping is bounded."""
+    """Turn the first SIGINT or SIGTERM into StopRequested; further ones change nothing, stopping is bounded.
+
+    SIGHUP is ignored: a terminal that is closed does not take down what holds keys and follows transactions.
+    """
 
     def request(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -273,6 +267,7 @@ def stop_signals() -> Iterator[None]:
         raise StopRequested
 
     before = {each: signal.signal(each, request) for each in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:

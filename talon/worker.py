@@ -18,8 +18,10 @@ from intents import budget, chains_followed, genesis, idempotency
 from intents.outside import watch as outside
 from intents.restored import listing
 from signer.errors import SignerError
+from signer.lifeline import Lifeline
 from talon.app import close_context, make_context
 from talon.config import ProcessConfig
+from talon.last_words import last_words
 from talon.logging import configure
 from talon.migrate import verify_revision
 from vault.audit import sequence
@@ -115,10 +117,11 @@ def _mail(config: ProcessConfig) -> tuple[Job, ...]:
     return (Job("mail", 1, send, send_mails.IS_DUE),)
 
 
-async def run(config: ProcessConfig, stopping: asyncio.Event) -> None:
+async def run(config: ProcessConfig, stopping: asyncio.Event, lifeline: Lifeline) -> None:
     """Work until told to stop; a worker that is not the leader waits to become it."""
     await verify_revision(config.database_url)
     context = make_context(config, pool_size=8)
+    beating = asyncio.create_task(lifeline.keep_beating())
     try:
         while not stopping.is_set():
             try:
@@ -127,6 +130,7 @@ async def run(config: ProcessConfig, stopping: asyncio.Event) -> None:
                 log.warning("database not available: %s", type(errors.exceptions[0]).__name__)
             await pause(stopping, TICK_S)
     finally:
+        beating.cancel()
         await close_context(context)
 
 
@@ -217,7 +221,9 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="talon.worker")
     parser.add_argument("--config", type=Path, required=True)
-    config = ProcessConfig.read(parser.parse_args().config)
+    parser.add_argument("--lifeline", type=int)
+    arguments = parser.parse_args()
+    config, lifeline = ProcessConfig.read(arguments.config), Lifeline(arguments.lifeline)
     configure(config.log_level)
     if config.metrics_directory is not None:
         share(Path(config.metrics_directory), "worker")
@@ -227,9 +233,10 @@ def main() -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopping.set)
-        await run(config, stopping)
+        await run(config, stopping, lifeline)
 
-    asyncio.run(serve())
+    with last_words(lifeline):
+        asyncio.run(serve())
 
 
 if __name__ == "__main__":

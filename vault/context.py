@@ -13,6 +13,7 @@ from signer.client import SignerClient
 from vault.audit.compare import Compare
 from vault.cmek.tasks import Tasks
 from vault.db import Database
+from vault.health.host import HostReport
 from vault.health.notes import NoteSource
 from vault.limits.counters import Counters, open_counters
 
@@ -61,6 +62,8 @@ class Context:
     compare_signatures: Compare | None = None
     # what else there is to say on /v1/health
     health_notes: tuple[NoteSource, ...] = ()
+    # what the supervisor says of the machine and its processes
+    host: HostReport = field(default_factory=lambda: HostReport(None))
 
     @cached_property
     def limits(self) -> Counters:

@@ -5,9 +5,9 @@ import typer
 from talon.cli.outcome import FOR_PEOPLE
 from talon.cli.say import say
 from talon.logging import configure
-from talon.processes import ChildKeepsDying
 from talon.settings import Settings
 from talon.supervisor import Supervisor, SupervisorError
+from talon.tend import ChildKeepsDying
 
 
 def serve() -> None:

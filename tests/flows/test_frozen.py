@@ -1,8 +1,6 @@
 """A human freezes: nothing more is signed from the commit on, whatever waits already; everything else goes on."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from time import monotonic
 
@@ -12,6 +10,7 @@ import pyotp
 import pytest
 
 from tests.support.faulty_rpc import Hold
+from tests.support.hanging import hanging
 from tests.support.instance import Running
 from tests.support.odd_node import OddNode
 from tests.support.pace import patient
@@ -179,8 +178,7 @@ async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(human: World, runn
             )
             return await found.fetchone() is not None
 
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with hanging(pid):
             waiting = [
                 asyncio.create_task(agent.submit(wallet, address(), "1", gas_limit=21_000)),
                 asyncio.create_task(agent.sign(wallet, address(), "1", gas_limit=21_000)),
@@ -189,8 +187,6 @@ async def test_a_freeze_does_not_wait_for_a_signer_that_hangs(human: World, runn
             began = monotonic()
             await freeze(human, agent, "agents")
             took_s = monotonic() - began
-        finally:
-            os.kill(pid, signal.SIGCONT)
         answers = await asyncio.gather(*waiting)
         # half of what the freeze itself would wait; 4 s, unless the machine is slow
         assert took_s < 6.5

@@ -6,6 +6,7 @@ import signal
 import httpx
 
 from tests.flows.test_nonces import assert_mined_once
+from tests.support.hanging import hanging
 from tests.support.instance import Running
 from tests.support.world import World, address, until
 
@@ -14,16 +15,13 @@ async def test_without_the_signer_nothing_is_half_done(running: Running, human: 
     wallet = await human.wallet()
     agent = await human.agent(tx_daily_limit_eth="1")
     (pid,) = running.pids("signer")
-    os.kill(pid, signal.SIGSTOP)  # it hangs: worse than being gone
-    try:
+    with hanging(pid):  # worse than being gone
         answer = await agent.submit(wallet, address(), "1", gas_limit=21_000, idempotency_key="during")
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["Retry-After"]) > 0
         health = await human.http.get("/v1/health/hsm")
         assert health.json()["status"] != "ok"
         assert health.json()["connected"] is False
-    finally:
-        os.kill(pid, signal.SIGCONT)
     listed = await human.http.get(agent.url, headers=agent.headers)
     assert listed.json() == {"transactions": []}
 

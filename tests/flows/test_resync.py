@@ -1,7 +1,5 @@
 """A wallet whose tracker a node led far above the chain: people see it, take it back, and nothing is paid twice."""
 
-import os
-import signal
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -12,6 +10,7 @@ from tests.flows.resynchronise import look, path_of, resync, submit_at, submit_u
 from tests.flows.test_believable_counts import ABSURD, gone, says
 from tests.flows.test_lying_nodes import assert_ledger
 from tests.support.faulty_rpc import Drop
+from tests.support.hanging import hanging
 from tests.support.instance import Running
 from tests.support.odd_node import COUNT, LATEST, SEND, OddNode, when_block
 from tests.support.people import bearer, join, sign_up
@@ -265,11 +264,8 @@ async def test_a_signer_that_hangs_hides_no_resync(
     wallet, agent = await human.wallet(), await human.agent()
     lost = await submit_at(nodes, agent, wallet, 10)
     (pid,) = running.pids("signer")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with hanging(pid):
         done = await resync(human, wallet)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     assert (done["next_nonce"], done["given_up"]) == (0, 1)
 
     async def filled() -> bool:

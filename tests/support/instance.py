@@ -1,12 +1,14 @@
 """A whole running Talon for tests: the product's own start, on a temporary home and free ports."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 from talon.instance import Instance
+from vault.health.service import MAX_AGE_S
 
 # all stories together come from one address
 UNHURRIED = {f"TALON_RATE_LIMIT_{name}": "100000/second" for name in ("AUTH", "IP", "LOGIN")}
@@ -26,6 +28,15 @@ class Running(Instance):
             except httpx.HTTPError:
                 return False
         return answer.status_code == 200 and answer.json()["status"] == "healthy"
+
+    async def stays_healthy(self) -> bool:
+        """Whether it is healthy for longer than an answer may be old: a part that just went away may not show yet."""
+        until = time.monotonic() + 2 * MAX_AGE_S
+        while time.monotonic() < until:
+            if not await self.healthy():
+                return False
+            await asyncio.sleep(0.1)
+        return True
 
 
 async def start_instance(home: Path, environment: Mapping[str, str] | None = None) -> Running:

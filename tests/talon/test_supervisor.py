@@ -51,7 +51,7 @@ async def gone(home: Path, timeout_s: float = 20) -> None:
 async def replaced(running: Running, name: str, killed: int, count: int) -> None:
     async def ask() -> bool:
         pids = running.pids(name)
-        return killed not in pids and len(pids) == count and await running.healthy()
+        return killed not in pids and len(pids) == count and await running.stays_healthy()
 
     await until(ask, 60, f"{name} restarted")
 
@@ -191,10 +191,12 @@ def serve(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_child_that_keeps_dying_stops_everything_with_a_line(tmp_path: Path) -> None:
+async def test_a_child_that_never_ran_and_keeps_dying_stops_everything_with_a_line(tmp_path: Path) -> None:
     done = await asyncio.to_thread(serve, tmp_path, TALON_ANVIL_BINARY="/bin/false")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("talon stopped: anvil keeps dying (exit status 1)")
+    last = done.stdout.splitlines()[-1]
+    # its own last sentence
+    assert last.startswith("talon stopped: anvil cannot run: anvil does not start on port")
     await gone(tmp_path)
 
 

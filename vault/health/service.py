@@ -13,9 +13,11 @@ from signer.client import SignerHealth
 from signer.errors import SignerError
 from vault.context import Context
 from vault.health.heartbeat import LOOK, SILENT_S, Heartbeat
+from vault.health.host import Host
 from vault.health.notes import read_notes
 
 MAX_AGE_S = 1.0
+SUPERVISOR_SILENT = "The supervisor gives no sign of life: what ends is not started again."
 TIMEOUT_S = 3.0
 
 
@@ -29,6 +31,7 @@ class State:
     worker_age_s: float | None = None
     read_only: bool = False
     notes: tuple[str, ...] = ()
+    host: Host | None = None
     taken_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -59,6 +62,8 @@ def _reasons(state: State) -> Iterator[str]:
     # without the database nothing is known of the worker, and it can do nothing either
     if state.database and not state.worker:
         yield "The worker is not at work: what is signed is not followed, and nothing is sealed or mailed."
+    if state.host is not None and not state.host.silent:
+        yield from state.host.reasons
 
 
 class Probe:
@@ -80,7 +85,10 @@ class Probe:
     async def _look(self) -> State:
         read_only, signer = await asyncio.gather(self._database(), self._signer())
         notes = await self._notes() if read_only is not None else ()
-        return State(read_only is not None, signer, self._heartbeat.age_s, bool(read_only), notes)
+        host = self._context.host.read()
+        if host is not None:
+            notes += (SUPERVISOR_SILENT,) if host.silent else host.notes
+        return State(read_only is not None, signer, self._heartbeat.age_s, bool(read_only), notes, host)
 
     async def _database(self) -> bool | None:
         """Whether it takes reads only; None when it does not answer."""

@@ -53,7 +53,24 @@ _CLOCK = text("""
 
 _STOPPED = text("SELECT count(*) AS wallets FROM wallets WHERE stopped_at IS NOT NULL")
 
-STATEMENTS = {"audit": _AUDIT, "mail": _MAILS, "stuck_wallets": _STUCK, "clock": _CLOCK, "stopped_wallets": _STOPPED}
+# on the index of the open transactions
+_WAITING = text("""
+    SELECT COALESCE(extract(epoch FROM now() - min(signed_at) FILTER (WHERE status = 'signed')), 0)::float8
+               AS unsent_s,
+           COALESCE(extract(epoch FROM now() - min(signed_at) FILTER (WHERE status = 'broadcast')), 0)::float8
+               AS unmined_s
+    FROM transactions
+    WHERE final_at IS NULL AND block_number IS NULL AND status IN ('signed', 'broadcast') AND chain_reset_at IS NULL
+""")
+
+STATEMENTS = {
+    "audit": _AUDIT,
+    "mail": _MAILS,
+    "transactions": _WAITING,
+    "stuck_wallets": _STUCK,
+    "clock": _CLOCK,
+    "stopped_wallets": _STOPPED,
+}
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from signer.client import SignerHealth
+from vault.health.service import State
 from vault.metrics import counts
 from vault.metrics.balances import Wallet
 from vault.metrics.facts import Facts
+from vault.metrics.instance import instance_gauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 WEI = 10**18
@@ -22,20 +24,21 @@ class Moment(Collector):
     """Everything that is looked at rather than counted."""
 
     facts: Facts
-    database: bool
-    signer: SignerHealth | None
+    state: State
     balances: Mapping[Wallet, int]
     low_balance_wei: int
     version: str
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The gauges, as the library wants them."""
         yield gauge("talon_info", "The version that answers.", [((self.version,), 1)], ("version",))
-        yield gauge("talon_database_up", "Whether PostgreSQL answers.", [((), self.database)])
+        yield gauge("talon_database_up", "Whether PostgreSQL answers.", [((), self.state.database)])
+        yield from instance_gauges(self.state)
         yield from self._signer()
         yield from self._queue("audit", "talon_audit_pending", "Audit rows not sealed yet")
         yield from self._queue("mail", "talon_mails_unsent", "Mails not sent yet")
         yield from self._clock()
+        yield from self._waiting()
         yield from self._stuck()
         yield from self._stopped()
         yield from self._balances()
@@ -43,7 +46,7 @@ class Moment(Collector):
         yield gauge("talon_scrape_failed", "Whether a fact could not be had in time.", failed, ("fact",))
 
     def _signer(self) -> Iterator[GaugeMetricFamily]:
-        signer = self.signer
+        signer = self.state.signer
         yield gauge("talon_signer_up", "Whether the signer answers.", [((), signer is not None)])
         yield gauge("talon_hsm_ok", "Whether the HSM can be used.", [((), signer is not None and signer.ok)])
         if signer is None:
@@ -64,6 +67,15 @@ class Moment(Collector):
             yield gauge("talon_clock_in_doubt", "Whether the database's clock is in doubt.", [((), row.in_doubt)])
             yield gauge(
                 "talon_clock_ahead_seconds", "How far it is ahead of the time last believed.", [((), row.ahead_s)]
+            )
+
+    def _waiting(self) -> Iterator[GaugeMetricFamily]:
+        for row in self.facts.rows["transactions"] or ():
+            yield gauge(
+                "talon_unsent_oldest_seconds", "Signed and sent nowhere: age of the oldest.", [((), row.unsent_s)]
+            )
+            yield gauge(
+                "talon_unmined_oldest_seconds", "Sent and in no block: age of the oldest.", [((), row.unmined_s)]
             )
 
     def _stopped(self) -> Iterator[GaugeMetricFamily]:

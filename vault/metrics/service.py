@@ -37,7 +37,7 @@ class Scraper:
             self._probe.state(), read_facts(self._context.database), self._balances.current()
         )
         options = self._context.options
-        return Moment(facts, state.database, state.signer, balances, options.low_balance_wei, options.version)
+        return Moment(facts, state, balances, options.low_balance_wei, options.version)
 
 
 def scraper_of(request: Request) -> Scraper:

@@ -1,5 +1,6 @@
 """The HSM or the database goes away: 503 with Retry-After, nothing half-done, and all goes on when they are back."""
 
+import asyncio
 import os
 import signal
 
@@ -16,10 +17,13 @@ async def test_without_the_signer_nothing_is_half_done(running: Running, human: 
     agent = await human.agent(tx_daily_limit_eth="1")
     (pid,) = running.pids("signer")
     with hanging(pid):  # worse than being gone
-        answer = await agent.submit(wallet, address(), "1", gas_limit=21_000, idempotency_key="during")
+        # at the same time: within seconds it is replaced
+        answer, health = await asyncio.gather(
+            agent.submit(wallet, address(), "1", gas_limit=21_000, idempotency_key="during"),
+            human.http.get("/v1/health/hsm"),
+        )
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["Retry-After"]) > 0
-        health = await human.http.get("/v1/health/hsm")
         assert health.json()["status"] != "ok"
         assert health.json()["connected"] is False
     listed = await human.http.get(agent.url, headers=agent.headers)

@@ -9,6 +9,7 @@ bytes.
 """
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -190,9 +191,10 @@ class Keeper:
 
 
 def say(line: str) -> None:
-    """A line in the log."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """A line in the log, if the disk takes it."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _packed(dumped: str) -> bytes:

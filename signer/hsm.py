@@ -16,6 +16,7 @@ import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.constants import DEFAULT
 from pkcs11.exceptions import (
+    MultipleObjectsReturned,
     MultipleTokensReturned,
     NoSuchKey,
     NoSuchToken,
@@ -93,6 +94,10 @@ class WrongToken(Exception):  # noqa: N818 - reads as what it says
     """The token is not the one that wrapped this database's keys, or is not there at all."""
 
 
+class KeyMissing(SignerUnavailable):
+    """The token does not have a key that the database names."""
+
+
 class PinRefused(Exception):  # noqa: N818 - as above
     """The token does not take the PIN. Not to be tried again: tokens that count wrong PINs lock themselves."""
 
@@ -135,6 +140,8 @@ class Hsm:
     def _root(self, label: str, unwraps: dict[int, ck.Value], *, create: bool) -> Any:
         try:
             return self.find_root(label)
+        except MultipleObjectsReturned:
+            raise WrongToken(f"the token has several {label} (MultipleObjectsReturned)") from None
         except NoSuchKey:
             if not create:
                 raise WrongToken(f"the token has no {label}, but the database has keys") from None
@@ -146,9 +153,14 @@ class Hsm:
         return self.session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label)
 
     def guarded(self, work: Callable[[], T]) -> T:
-        """Run HSM work; the token's own faults come out as SignerUnavailable, which names only their kind."""
+        """Run HSM work; the token's own faults come out as SignerUnavailable, which names only their kind.
+
+        KeyMissing, one of them, for a key that is not in the token.
+        """
         try:
             return work()
+        except NoSuchKey:
+            raise KeyMissing("the HSM failed (NoSuchKey)") from None
         except PKCS11Error as error:
             self.examine()
             raise SignerUnavailable(f"the HSM failed ({type(error).__name__})") from None

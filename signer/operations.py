@@ -10,7 +10,7 @@ from signer.audit import AuditHeads
 from signer.config import SignerConfig
 from signer.epoch import Epoch
 from signer.errors import ProtocolError, SignerError
-from signer.hsm import Hsm, WrongToken
+from signer.hsm import Hsm, KeyMissing, WrongToken
 from signer.jwt import Tokens
 from signer.keys import Keys
 from signer.protocol import VERSION, approval_of, bytes_of, to_text, uuid_of
@@ -45,8 +45,11 @@ class Operations:
         async with self.store.bootstrap():
             empty = await self.store.is_empty()
             self.hsm.guarded(lambda: self.hsm.open_roots(create=empty))
-            await self.tokens.open()
-            await self.audit.open()
+            try:
+                await self.tokens.open()
+                await self.audit.open()
+            except KeyMissing:
+                raise WrongToken("a stored key does not load with this token (NoSuchKey)") from None
         self.custody = self.hsm.guarded(lambda: custody.attack(self.hsm))
         custody.demand(self.custody)
         newest = await self.store.newest_key()

@@ -5,6 +5,7 @@ process. Times in seconds, sizes in bytes.
 """
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -25,6 +26,7 @@ DISK_SILENT_S = 60.0
 # PostgreSQL needs 16 MiB at once for its next log file
 FULL_BELOW = 24 * 1024**2
 LOW_BELOW = 512 * 1024**2
+FULL = os.strerror(errno.ENOSPC).lower()
 PROBE = b"\0" * 4096
 
 
@@ -89,9 +91,9 @@ class Disk:
         """Why nothing can be stored; None while it can."""
         if time.monotonic() - self.at > DISK_SILENT_S:
             return "The disk does not answer."
-        if self.refused is not None:
+        if self.refused not in (None, FULL):
             return f"The disk takes no writes: {self.refused}."
-        return "The disk is full." if self.free < FULL_BELOW else None
+        return "The disk is full." if self.refused == FULL or self.free < FULL_BELOW else None
 
     @property
     def note(self) -> str | None:

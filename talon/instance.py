@@ -43,6 +43,8 @@ class Instance:
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     port: int = 0
     anvil_port: int = 0
+    # what starts the program, if it is not to be started plainly
+    starter: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = field(default=None, init=False, repr=False)
     lines: list[str] = field(default_factory=list, init=False, repr=False)
     _said: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
@@ -105,7 +107,7 @@ class Instance:
         self.lines, self._said = [], queue.SimpleQueue()
         confinement = Confinement(death_signal=signal.SIGTERM, directory=str(ROOT))
         self.process = subprocess.Popen(
-            confinement.wrap([sys.executable, "-m", "talon.cli", "serve"]),
+            confinement.wrap([*self.starter, sys.executable, "-m", "talon.cli", "serve"]),
             env={**inherited, **own, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

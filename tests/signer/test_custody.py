@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from signer.client import SignerClient
+from signer.lifeline import LASTING
 from talon.bootstrap import ROOT
 from tests.support.hsm import Hsm
 
@@ -67,7 +68,7 @@ async def test_every_attack_is_refused_and_reported_by_name(signer: SignerClient
 def test_a_weak_root_is_found_and_the_signer_does_not_run(hsm: Hsm, weakness: str, found: set[str]) -> None:
     weaken(hsm, weakness)
     process = hsm.spawn()
-    assert process.wait(30) == 1
+    assert process.wait(30) == LASTING
     assert process.stdout is not None
     assert process.stdout.read() == b""
     said = hsm.log_file.read_text()

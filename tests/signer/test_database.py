@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from signer.errors import SignerUnavailable
+from signer.lifeline import LASTING, REFUSED, TEMPORARY
 from tests.support.approvals import approval_of, some_transaction
 from tests.support.hsm import Hsm, temporary_hsm
 from tests.support.pace import patient
@@ -117,7 +118,7 @@ async def test_roots_that_load_no_stored_key_are_refused(postgres: Postgres) -> 
 
 
 async def test_a_database_without_the_tables_is_a_clear_line(hsm: Hsm, postgres: Postgres) -> None:
-    said = await refusal(hsm, database_url=postgres.create("empty"))
+    said = await refusal(hsm, TEMPORARY, database_url=postgres.create("empty"))
     # the signer looks for its tables by their schema, and there is none
     assert "SQLSTATE 3F000" in said
 
@@ -125,16 +126,16 @@ async def test_a_database_without_the_tables_is_a_clear_line(hsm: Hsm, postgres:
 async def test_a_token_that_cannot_be_entered_is_a_clear_line(hsm: Hsm) -> None:
     changed = hsm.directory / "changed-pin"
     changed.write_text("31415926")
-    said = await refusal(hsm, pkcs11_pin_file=str(changed))
+    said = await refusal(hsm, REFUSED, pkcs11_pin_file=str(changed))
     assert 'the token "talon" does not take the PIN of the PIN file: one of the two was changed' in said
     assert "31415926" not in said
     assert 'the HSM has no token named "another"' in await refusal(hsm, pkcs11_token="another")
     assert "the PKCS#11 library does not load: invalid ELF header" in await refusal(hsm, pkcs11_module="/etc/passwd")
 
 
-async def refusal(hsm: Hsm, **changes: object) -> str:
+async def refusal(hsm: Hsm, status: int = LASTING, **changes: object) -> str:
     process = hsm.spawn(**changes)
-    assert await asyncio.to_thread(process.wait, 30) == 1
+    assert await asyncio.to_thread(process.wait, 30) == status
     said = hsm.log_file.read_text()
     assert "cannot serve" in said
     assert "Traceback" not in said

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from signer import epoch_file
+from signer.lifeline import LASTING
 from talon.bootstrap import ROOT
 from talon.migrate import upgrade
 from tests.support.hsm import Hsm, temporary_hsm
@@ -98,7 +99,7 @@ async def test_a_signer_brings_the_copies_up_and_does_not_serve_a_database_that_
             return process.poll() is not None
 
         await until(ended, what="the end of the signer", every_s=0.05)
-        assert process.returncode == 1
+        assert process.returncode == LASTING
         said = hsm.log_file.read_text().strip().splitlines()[-1]
         assert "cannot serve: the database is older than what was signed (epoch 6 there, 7 outside)" in said
 

@@ -3,6 +3,7 @@
 No organisation, person, agent or path ever is a label: labels are routes, rules and outcomes, of which there are few.
 """
 
+import logging
 import os
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
 from prometheus_client.multiprocess import MultiProcessCollector
+
+log = logging.getLogger(__name__)
 
 DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -50,14 +53,25 @@ def _counts() -> Counts:
 
 _shared_in: Path | None = None
 
+# more than all routes, methods and outcomes together need, by the library's names of its files
+ROOM_BYTES = {"counter": 2**20, "histogram": 4 * 2**20}
+
 
 def share(directory: Path, name: str) -> None:
     """Keep this process's counts in `directory`, beside its siblings'; call it before anything is counted.
 
     Under its name instead of its process id: started again, it goes on with the same file, so there are never more
-    files than processes, and no count is lost with a process.
+    files than processes, and no count is lost with a process. Where the disk has no room it counts for itself.
     """
     global _shared_in  # noqa: PLW0603 - as global as the library's own choice
+    try:
+        for kind, size in ROOM_BYTES.items():
+            with (directory / f"{kind}_{name}.db").open("ab") as file:
+                # whoever writes into a hole of a mapped file while the disk is full dies of it (SIGBUS)
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        log.warning("metrics are not shared: %s", error.strerror)
+        return
     # the library's way of being told
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: name)  # type: ignore[no-untyped-call]

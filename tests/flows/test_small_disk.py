@@ -1,0 +1,124 @@
+"""A disk that is full or takes no writes: nothing is lost or paid twice, health says so, and it goes on by itself."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+
+import httpx
+import psycopg
+import pytest
+
+from tests.flows.test_nonces import assert_mined_once
+from tests.support.small_disk import OnSmallDisk, has_namespaces, start_on_small_disk
+from tests.support.world import Agent, Wallet, World, address, until
+
+pytestmark = pytest.mark.skipif(not has_namespaces(), reason="needs the right to mount in a namespace of its own")
+
+SUBMISSIONS = 12
+
+
+@pytest.fixture(scope="module")
+async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OnSmallDisk]:
+    running = await start_on_small_disk(tmp_path_factory.mktemp("small"))
+    yield running
+    assert running.process is not None
+    assert running.process.poll() is None, running.lines
+    await running.stop()
+
+
+@pytest.fixture(scope="module")
+async def world(small: OnSmallDisk) -> AsyncIterator[World]:
+    world = await World.enter(small.base_url, small.rpc_url, small.admin_email, small.admin_password)
+    yield world
+    await world.close()
+
+
+def full(small: OnSmallDisk) -> AbstractContextManager[None]:
+    return small.full()
+
+
+def read_only(small: OnSmallDisk) -> AbstractContextManager[None]:
+    return small.read_only()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(full, "The disk is full."), (read_only, "The disk takes no writes: read-only file system.")],
+)
+async def test_nothing_is_lost_and_it_goes_on(
+    small: OnSmallDisk, world: World, trouble: Callable[[OnSmallDisk], AbstractContextManager[None]], reason: str
+) -> None:
+    print("a tmpfs in a mount namespace")
+    wallet, agent = await world.wallet(), await world.agent()
+    said: dict[str, str] = {}
+    dsn = small.owner_dsn
+    await pay(agent, wallet, said, range(2))
+    assert len(said) == 2
+    supervisor = small.pids("supervisor")
+    with trouble(small):
+        paying = asyncio.create_task(pay(agent, wallet, said, range(2, SUBMISSIONS)))
+        # what is being committed at this moment meets a disk that takes nothing
+        await asyncio.to_thread(press, dsn)
+        await until(lambda: says(small, reason), 60, "health to say so")
+        await paying
+        # whoever ends now is started again without a disk, and the token survives it
+        for name in ("signer", "worker", "api"):
+            (pid,) = small.pids(name) or (None,)
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+        await until(lambda: says(small, reason), 60, "health to say so after restarts")
+    await until(small.stays_healthy, 120, "health")
+    assert small.pids("supervisor") == supervisor
+
+    async def all_paid() -> bool:
+        await pay(agent, wallet, said, range(SUBMISSIONS))
+        return len(said) == SUBMISSIONS
+
+    await until(all_paid, 60, "every payment")
+    await assert_mined_once(world, wallet.address, list(said.values()))
+    with psycopg.connect(small.owner_dsn) as connection:
+        rows = connection.execute(
+            "SELECT nonce, '0x' || encode(tx_hash, 'hex') FROM transactions WHERE wallet_address = %s ORDER BY nonce",
+            (bytes.fromhex(wallet.address.removeprefix("0x")),),
+        ).fetchall()
+    assert [nonce for nonce, _ in rows] == list(range(SUBMISSIONS))
+    assert {tx_hash for _, tx_hash in rows} == set(said.values())
+
+
+async def pay(agent: Agent, wallet: Wallet, said: dict[str, str], numbers: range) -> None:
+    """Submit each under a key of its own; what was answered once is answered the same again."""
+    for number in numbers:
+        key = f"{wallet.address}-{number}"
+        try:
+            answer = await agent.submit(wallet, TO, "0.1", gas_limit=21_000, idempotency_key=key)
+        except httpx.TransportError:
+            # its process was killed; the key says whether it was done
+            continue
+        # 200: it was done before
+        assert answer.status_code in (200, 201, 503), answer.text
+        if answer.status_code != 503:
+            assert said.setdefault(key, answer.json()["tx_hash"]) == answer.json()["tx_hash"]
+
+
+TO = address()
+
+
+def press(dsn: str) -> None:
+    """Have the database need room at once: the next files of its log."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+            for _ in range(100):
+                connection.execute("SELECT pg_logical_emit_message(true, 'talon', repeat('x', 1000000))")
+    except psycopg.Error as error:
+        print(type(error).__name__, str(error).splitlines()[0])
+
+
+async def says(small: OnSmallDisk, reason: str) -> bool:
+    async with httpx.AsyncClient(base_url=small.base_url, timeout=30) as http:
+        try:
+            answer = await http.get("/v1/health")
+        except httpx.HTTPError:
+            return False
+    return answer.status_code == 503 and reason in answer.json().get("reasons", ())

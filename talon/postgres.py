@@ -57,6 +57,13 @@ class PostgresUrls:
     socket_dir: Path
 
 
+def _why(said: str) -> str:
+    """The sentence among initdb's lines that says what was wrong."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    fatal = [line for line in lines if "FATAL: " in line or "error: " in line]
+    return (fatal or lines or ["it says nothing"])[-1].rpartition("FATAL: ")[2].strip()[:300]
+
+
 class EmbeddedPostgres:
     """One server under `home`: `data/` is the cluster, `*.password` one 0600 file per role.
 
@@ -166,7 +173,7 @@ class EmbeddedPostgres:
                 check=False,
             )
         if done.returncode != 0:
-            raise PostgresError(f"initdb failed: {done.stderr.strip()[-500:]}")
+            raise PostgresError(f"the database cannot be made in {self.data.parent}: {_why(done.stderr)}")
         # the rename is what makes a half-made cluster invisible
         fresh.rename(self.data)
 

@@ -5,13 +5,15 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
 from tests.flows.test_nonces import assert_mined_once
-from tests.support.small_disk import OnSmallDisk, has_namespaces, start_on_small_disk
+from tests.support.pace import patient
+from tests.support.small_disk import OnSmallDisk, has_namespaces, on_small_disk, start_on_small_disk
 from tests.support.world import Agent, Wallet, World, address, until
 
 pytestmark = pytest.mark.skipif(not has_namespaces(), reason="needs the right to mount in a namespace of its own")
@@ -85,6 +87,16 @@ async def test_nothing_is_lost_and_it_goes_on(
         ).fetchall()
     assert [nonce for nonce, _ in rows] == list(range(SUBMISSIONS))
     assert {tx_hash for _, tx_hash in rows} == set(said.values())
+
+
+async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path) -> None:
+    starting = on_small_disk(tmp_path, "1m")
+    starting.launch()
+    assert starting.process is not None
+    assert await asyncio.to_thread(starting.process.wait, patient(60)) == 1
+    (line,) = (line for line in starting.lines if line.startswith("talon stopped: "))
+    assert line == starting.lines[-1]
+    assert "No space left on device" in line
 
 
 async def pay(agent: Agent, wallet: Wallet, said: dict[str, str], numbers: range) -> None:

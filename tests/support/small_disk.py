@@ -72,10 +72,14 @@ class OnSmallDisk(Running):
         )
 
 
+def on_small_disk(home: Path, size: str = SIZE) -> OnSmallDisk:
+    """One that is not started yet."""
+    return OnSmallDisk(home, UNHURRIED, starter=(*ENTER, "sh", "-c", MOUNT, "sh", size, str(home)))
+
+
 async def start_on_small_disk(home: Path) -> OnSmallDisk:
     """Start one; the event loop goes on meanwhile."""
-    starter = (*ENTER, "sh", "-c", MOUNT, "sh", SIZE, str(home))
-    running = OnSmallDisk(home, UNHURRIED, starter=starter)
+    running = on_small_disk(home)
     running.launch()
     await asyncio.to_thread(running.wait_ready)
     return running

@@ -1,7 +1,7 @@
 """The one JSON-RPC client: batches, failover over several endpoints, nothing said to a node of another chain."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -209,6 +209,12 @@ class ChainClient:
         """Whether an endpoint of it has answered the last time it was asked."""
         return any(endpoint.health.is_sound for endpoint in self._endpoints)
 
+    def asked(self) -> Iterator[tuple[int, bool]]:
+        """The place (from 1) of each endpoint that was asked anything, and whether it answered the last time."""
+        for number, endpoint in enumerate(self._endpoints, 1):
+            if endpoint.health.is_sound or endpoint.health.is_out:
+                yield number, endpoint.health.is_sound
+
     @property
     def is_out(self) -> bool:
         """Whether every endpoint of it failed the last time, so that waiting for one is likely in vain."""
@@ -281,6 +287,12 @@ class ChainClients:
         client.expect(chain.genesis_hash)
         self._clients[chain.chain_id] = (urls, client)
         return client
+
+    def endpoints(self) -> Iterator[tuple[int, int, bool]]:
+        """Chain id, place (from 1) and whether it answered last time, of every endpoint that was asked anything."""
+        for chain_id, (_, client) in sorted(self._clients.items()):
+            for number, is_sound in client.asked():
+                yield chain_id, number, is_sound
 
     async def close(self) -> None:
         """Return the connections of all clients."""

@@ -1,6 +1,6 @@
 """The page that Prometheus reads: the counts of all processes, and gauges of this moment."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -28,6 +28,8 @@ class Moment(Collector):
     balances: Mapping[Wallet, int]
     low_balance_wei: int
     version: str
+    # chain id, place from 1, whether it answered the last time
+    endpoints: Sequence[tuple[int, int, bool]] = ()
 
     def collect(self) -> Iterator[Metric]:
         """The gauges, as the library wants them."""
@@ -42,6 +44,12 @@ class Moment(Collector):
         yield from self._stuck()
         yield from self._stopped()
         yield from self._balances()
+        yield gauge(
+            "talon_endpoint_up",
+            "Whether a chain's endpoint answered this process the last time.",
+            [((str(chain_id), str(number)), up) for chain_id, number, up in self.endpoints],
+            ("chain_id", "endpoint"),
+        )
         failed = [((name,), rows is None) for name, rows in self.facts.rows.items()]
         yield gauge("talon_scrape_failed", "Whether a fact could not be had in time.", failed, ("fact",))
 

@@ -37,7 +37,8 @@ class Scraper:
             self._probe.state(), read_facts(self._context.database), self._balances.current()
         )
         options = self._context.options
-        return Moment(facts, state, balances, options.low_balance_wei, options.version)
+        endpoints = tuple(self._context.chains.endpoints())
+        return Moment(facts, state, balances, options.low_balance_wei, options.version, endpoints)
 
 
 def scraper_of(request: Request) -> Scraper:

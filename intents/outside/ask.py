@@ -84,7 +84,8 @@ async def _ask(endpoint: ChainClient, addresses: Sequence[bytes]) -> list[int | 
                 [("eth_getTransactionCount", [format_data(each), "latest"]) for each in addresses]
             )
     except (RpcError, TimeoutError) as error:
-        log.info("an endpoint does not say how many transactions are mined: %s", error)
+        # who asks for a signature is told; what is wrong with the endpoint, its client has said once
+        log.debug("an endpoint does not say how many transactions are mined: %s", error)
         return []
     return [optional(each, COUNT_BITS) for each in answers]
 

@@ -6,6 +6,7 @@ from chains.ahead import Verdict
 from chains.chain import Chain
 from chains.errors import RpcError
 from chains.hexdata import format_data
+from chains.quantities import COUNT_BITS, quantity
 from chains.refusals import without_addresses
 from intents.outside import accounts
 from intents.outside.accounts import Account
@@ -37,7 +38,7 @@ async def require_compared(context: Context, chain: Chain, address: bytes) -> Ac
             await restored.require_open(connection)
         account, all_compared = await _read(context, chain, address)
         if account.stopped_at is None and not (all_compared and account.is_compared):
-            raise _not_compared(chain, found, await _why_silent(context, chain))
+            raise _not_compared(chain, found, await _why_silent(context, chain, address))
     if account.stopped_at is not None:
         raise stopped(chain, account)
     return account
@@ -69,9 +70,11 @@ async def _read(context: Context, chain: Chain, address: bytes) -> tuple[Account
     return known[address], start.is_compared
 
 
-async def _why_silent(context: Context, chain: Chain) -> str | None:
+async def _why_silent(context: Context, chain: Chain, address: bytes) -> str | None:
     try:
-        await context.chains.for_chain(chain).verify_chain()
+        client = context.chains.for_chain(chain)
+        await client.verify_chain()
+        quantity(await client.call("eth_getTransactionCount", [format_data(address), "latest"]), COUNT_BITS)
     except RpcError as error:
         return without_addresses(str(error))
     return None

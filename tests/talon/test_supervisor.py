@@ -71,7 +71,7 @@ async def test_all_of_it_runs(own: Running) -> None:
     assert {name: len(own.pids(name)) for name in KINDS} == {
         "supervisor": 1, "postgres": 1, "anvil": 1, "signer": 2, "api": 2, "worker": 1,
     }  # fmt: skip
-    assert await own.healthy()
+    await until(own.healthy, 60, "health")
 
 
 @pytest.mark.parametrize("name", ["api", "signer", "worker", "anvil", "postgres"])

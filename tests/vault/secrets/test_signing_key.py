@@ -153,7 +153,8 @@ async def test_the_cost_does_not_grow_with_the_organisation(tenant: Tenant) -> N
             {"principal_id": uuid4(), "principal_type": "agent", "org_id": tenant.owner.org_id, "path": PATH},
         )
         lines = "\n".join(plan.scalars())
-    assert "Seq Scan" not in lines
+    # the clock is one row, whatever the organisation
+    assert "Seq Scan" not in lines.replace("Seq Scan on clock", "")
     # the versions of a path are not sorted to find the one that counts; the vaults may be, or come from an index
     assert lines.count("Sort") in (0, 2), lines
     for index in ("principal_id_vault_id", "vaults_created_by", "secrets_vault_id_path", "secret_versions_current"):

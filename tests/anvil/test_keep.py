@@ -198,7 +198,7 @@ def test_it_ends_when_anvil_is_stopped_or_dies(kept: Kept) -> None:
         os.kill(kept.chain_pid(), how)
         assert kept.process is not None
         assert kept.process.wait(patient(20)) == 1
-        kept.process.stderr.close()  # type: ignore[union-attr]
+        kept.process.stderr.close()  # type: ignore[union-attr]  # it was started with a pipe
 
 
 @pytest.mark.parametrize("found", [b"\x1f\x8b half of it", b""])

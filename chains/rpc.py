@@ -220,6 +220,11 @@ class ChainClient:
         """Whether every endpoint of it failed the last time, so that waiting for one is likely in vain."""
         return all(endpoint.is_failing() for endpoint in self._endpoints)
 
+    def overtaken(self) -> None:
+        """Others answered, and were not kept waiting for this one any longer."""
+        for endpoint in self._endpoints:
+            endpoint.overtaken()
+
     async def _first(self, ask: Callable[[Endpoint, aiohttp.ClientSession], Awaitable[T]]) -> T:
         """The first endpoint's answer, in order of preference; those never heard or out of use are tried on the side.
 

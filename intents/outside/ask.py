@@ -22,6 +22,8 @@ from vault.context import Context
 log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 6.0
+# how long who is in a hurry waits for the others once an endpoint has answered
+GRACE_S: Final = 1.0
 PROOF_S: Final = 8.0
 # wallets in one exchange with an endpoint
 AT_ONCE: Final = 100
@@ -41,16 +43,16 @@ class Found:
 
 
 async def look(
-    context: Context, chain: Chain, addresses: Sequence[bytes], *, prove: bool
+    context: Context, chain: Chain, addresses: Sequence[bytes], *, prove: bool, hurry: bool = False
 ) -> tuple[Start, list[Found]]:
     """What speaks for somebody else's signatures, wallet by wallet; `prove` looks for a disputed one on the chain.
 
-    The database is read after the chain: what a block can hold of ours was signed, and written down, before.
+    In a `hurry` nobody waits for an endpoint that hangs beside one that answers, unless its word stops a wallet:
+    whoever hides something for that second is found out by the next look, in running.
     """
-    said = await counts_of(context, chain, addresses)
-    async with context.database.statements() as connection:
-        start, known = await accounts.read(connection, chain.chain_id, addresses)
-    found = [_judged(known[address], said.get(address, ())) for address in addresses]
+    start, found = await _judge(context, chain, addresses, hurry)
+    if hurry and any(each.verdict is not Verdict.WITHIN for each in found):
+        start, found = await _judge(context, chain, addresses, hurry=False)
     if prove:
         doubted = [each for each in found if each.verdict is Verdict.DISPUTED]
         for each in doubted[:MAX_PROOFS]:
@@ -61,7 +63,19 @@ async def look(
     return start, [_outvoted(each) for each in found]
 
 
-async def counts_of(context: Context, chain: Chain, addresses: Sequence[bytes]) -> dict[bytes, tuple[int, ...]]:
+async def _judge(
+    context: Context, chain: Chain, addresses: Sequence[bytes], hurry: bool
+) -> tuple[Start, list[Found]]:
+    """The database is read after the chain: what a block can hold of ours was signed, and written down, before."""
+    said = await _counts(context, chain, addresses, hurry)
+    async with context.database.statements() as connection:
+        start, known = await accounts.read(connection, chain.chain_id, addresses)
+    return start, [_judged(known[address], said.get(address, ())) for address in addresses]
+
+
+async def _counts(
+    context: Context, chain: Chain, addresses: Sequence[bytes], hurry: bool
+) -> dict[bytes, tuple[int, ...]]:
     """The mined counts of each wallet, one per endpoint that answers; nothing where none does."""
     try:
         endpoints = context.chains.for_chain(chain).each()
@@ -70,11 +84,30 @@ async def counts_of(context: Context, chain: Chain, addresses: Sequence[bytes]) 
     said: dict[bytes, list[int]] = {}
     for first in range(0, len(addresses), AT_ONCE):
         part = addresses[first : first + AT_ONCE]
-        for counts in await asyncio.gather(*(_ask(each, part) for each in endpoints)):
+        for counts in await _each(endpoints, part, hurry):
             for address, count in zip(part, counts, strict=False):
                 if count is not None:
                     said.setdefault(address, []).append(count)
     return {address: tuple(counts) for address, counts in said.items()}
+
+
+async def _each(endpoints: Sequence[ChainClient], addresses: Sequence[bytes], hurry: bool) -> list[list[int | None]]:
+    """What each endpoint says that answers in time."""
+    asked = {asyncio.ensure_future(_ask(each, addresses)): each for each in endpoints}
+    try:
+        if hurry:
+            for answer in asyncio.as_completed(asked):
+                if any(count is not None for count in await answer):
+                    break
+            _, late = await asyncio.wait(asked, timeout=GRACE_S)
+            for each in late:
+                asked[each].overtaken()
+            return [each.result() for each in asked if each not in late]
+        return await asyncio.gather(*asked)
+    finally:
+        for each in asked:
+            each.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def _ask(endpoint: ChainClient, addresses: Sequence[bytes]) -> list[int | None]:
@@ -104,7 +137,7 @@ async def _proven(context: Context, chain: Chain, found: Found) -> Found:
     account = found.account
     for endpoint in context.chains.for_chain(chain).each():
         try:
-            async with asyncio.timeout(PROOF_S):
+            async with asyncio.timeout(_patience_s(endpoint)):
                 steps = await _steps(endpoint, account.address)
                 if await steps.find([account.unsigned]):
                     return replace(found, verdict=Verdict.AHEAD)
@@ -153,11 +186,15 @@ async def _without_deposits(context: Context, chain: Chain, found: Found) -> Fou
 async def _shows_deposit(endpoint: ChainClient, account: Account) -> bool | None:
     """Whether this endpoint shows a deposit at the first nonce that we did not sign; None: it does not answer."""
     try:
-        async with asyncio.timeout(PROOF_S):
+        async with asyncio.timeout(_patience_s(endpoint)):
             steps = await _steps(endpoint, account.address)
             return await steps.shows_deposit(account.unsigned)
     except (RpcError, TimeoutError):
         return None
+
+
+def _patience_s(endpoint: ChainClient) -> float:
+    return OUT_OF_USE_S if endpoint.is_out else PROOF_S
 
 
 async def _steps(endpoint: ChainClient, address: bytes) -> Steps:

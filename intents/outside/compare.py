@@ -44,12 +44,14 @@ async def compare_all(context: Context) -> None:
     await _once(context, _ALL, lambda: _compare_all(context))
 
 
-async def compare_one(context: Context, chain: Chain, address: bytes, *, prove: bool) -> Found | None:
+async def compare_one(
+    context: Context, chain: Chain, address: bytes, *, prove: bool, hurry: bool = False
+) -> Found | None:
     """Ask about one wallet now; what was found, None where somebody else was asking already."""
     found: list[Found] = []
 
     async def ask() -> None:
-        start, new = await look(context, chain, [address], prove=prove)
+        start, new = await look(context, chain, [address], prove=prove, hurry=hurry)
         await settle(context, chain, start, new)
         found.extend(new)
 

@@ -33,7 +33,8 @@ async def require_compared(context: Context, chain: Chain, address: bytes) -> Ac
     account, all_compared = await _read(context, chain, address)
     if account.stopped_at is None and not (all_compared and account.is_compared):
         await compare_all(context)
-        found = await compare_one(context, chain, address, prove=True)
+        # nothing can be lost of a wallet that was never used here
+        found = await compare_one(context, chain, address, prove=True, hurry=not account.is_known)
         async with context.database.statements() as connection:
             await restored.require_open(connection)
         account, all_compared = await _read(context, chain, address)
@@ -45,8 +46,11 @@ async def require_compared(context: Context, chain: Chain, address: bytes) -> Ac
 
 
 async def require_within(context: Context, chain: Chain, account: Account | None, mined: int) -> None:
-    """503 or 409, as above, where the chain names `mined` by now and that is more than we signed."""
-    if account is None or mined <= account.unsigned:
+    """409, as above, where the chain names `mined` by now and that is more than we signed with a key born here.
+
+    A key from outside goes along with its chain: what somebody else did with it, its people are told by the worker.
+    """
+    if account is None or not account.is_born or mined <= account.unsigned:
         return
     await compare_one(context, chain, account.address, prove=False)
     account, _ = await _read(context, chain, account.address)

@@ -8,6 +8,8 @@ import psycopg
 from eth_account import Account
 
 from anvil import chain as local
+from tests.support.hanging import hanging
+from tests.support.instance import Running
 from tests.support.ports import free_port
 from tests.support.world import ETHER, Chain, Wallet, World, address
 
@@ -55,6 +57,16 @@ async def used_elsewhere(chain: Chain, wallet: Wallet, count: int = 1) -> None:
             ).raw_transaction
             await chain.rpc("eth_sendRawTransaction", f"0x{raw.hex().removeprefix('0x')}")
     await chain.wait_nonce(wallet.address, first + count)
+
+
+async def lost_and_begun_anew(
+    running: Running, database: psycopg.AsyncConnection, chain: Chain, wallet: Wallet, count: int = 1
+) -> None:
+    """The chain has transactions of the wallet that this copy, at its start, does not: no worker saw them."""
+    (worker,) = running.pids("worker")
+    with hanging(worker):
+        await used_elsewhere(chain, wallet, count)
+        await begin_anew(database)
 
 
 async def begin_anew(database: psycopg.AsyncConnection) -> None:

@@ -61,7 +61,8 @@ def test_the_worker_believes_whom_the_host_believes(
     layout = Layout(tmp_path / "home")
     layout.create(identities)
     database = "postgresql+psycopg://u:p@db.invalid/talon"
-    worker = Children(Settings(), layout, identities).worker(Urls(database, database, database))
+    report = os.memfd_create("report")
+    worker = Children(Settings(), layout, identities, report).worker(Urls(database, database, database))
     assert "SSL_CERT_DIR" not in worker.environment
     done = subprocess.run(
         worker.confinement.wrap([sys.executable, "-c", CALL, url]),

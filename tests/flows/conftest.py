@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("tests.flows.clients", "tests.flows.resynchronise
 
 @pytest.fixture(scope="session")
 async def world(instance: Running) -> AsyncIterator[World]:
-    world = await World.enter(instance.base_url, instance.rpc_url, instance.admin_email, instance.admin_password)
+    world = await World.of(instance)
     yield world
     await world.close()
 
@@ -61,7 +61,7 @@ async def running(odd_nodes: list[OddNode], tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 async def human(running: Running) -> AsyncIterator[World]:
     """The first person of `running`."""
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+    world = await World.of(running)
     yield world
     await world.close()
 

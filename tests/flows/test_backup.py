@@ -65,7 +65,7 @@ async def refused(environment: dict[str, str], sentence: str, *arguments: str | 
 async def start(running: Running) -> World:
     running.launch()
     await asyncio.to_thread(running.wait_ready)
-    return await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+    return await World.of(running)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ async def test_a_restored_copy_pays_nothing_and_lets_nobody_in_with_what_was_end
     await ended(running, world, credentials)
 
     # 5. the wallet is what it was, and its human comes back in; nothing has been signed all the while
-    world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+    world = await World.of(running)
     rotated = await world.post(f"/v1/agents/{agent.id}/rotate-key", None, status=200)
     newest = Agent(agent.id, world.http, rotated["api_key"])
     assert (await pay(newest, wallet, "0.1")).status_code == 503

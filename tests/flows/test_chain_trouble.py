@@ -61,7 +61,7 @@ async def test_nothing_is_sent_to_a_node_of_another_chain(
     node.faults.update(wrong_chain(1))
     running = await start_instance(tmp_path_factory.mktemp("wrong"), {"TALON_RPC_31337": node.url})
     try:
-        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+        world = await World.of(running)
         wallet, agent = await world.wallet(), await world.agent()
         before = node.count(SEND)
         for _ in range(3):

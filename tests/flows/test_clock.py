@@ -46,10 +46,6 @@ async def started(home: Path, clock: SteppedClock, **environment: str) -> AsyncI
         await running.stop()
 
 
-async def enter(running: Running) -> World:
-    return await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-
-
 @pytest.fixture(scope="module")
 async def running(clock: SteppedClock, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """An instance with the local chain alone."""
@@ -59,7 +55,7 @@ async def running(clock: SteppedClock, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 async def world(running: Running, clock: SteppedClock) -> AsyncIterator[World]:
-    world = await enter(running)
+    world = await World.of(running)
     yield world
     await world.close()
     clock.step(0)
@@ -281,7 +277,7 @@ async def test_with_an_external_chain_the_start_and_a_step_wait_for_its_blocks(
 ) -> None:
     clock, environment = another_clock, {f"TALON_RPC_{EXTERNAL}": external}
     async with started(tmp_path / "home", clock, **environment) as running:
-        world = await enter(running)
+        world = await World.of(running)
         wallet, agent = await world.wallet(), await world.agent(tx_daily_limit_eth="1")
         sent = await agent.submit(wallet, address(), "0.9")
         assert sent.status_code == 201, sent.text

@@ -27,10 +27,6 @@ async def start_instance(home: Path, environment: dict[str, str] | None = None) 
     return running
 
 
-async def entered(running: Running) -> World:
-    return await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-
-
 def copied(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
@@ -70,7 +66,7 @@ def outside(tmp_path: Path) -> Outside:
 async def test_a_home_put_back_by_hand_starts_frozen(tmp_path: Path, outside: Outside) -> None:
     home, kept, lost = tmp_path / "home", tmp_path / "kept", tmp_path / "lost"
     running = await start_instance(home, outside.environment)
-    world = await entered(running)
+    world = await World.of(running)
     wallet, agent = await world.wallet(), await world.agent()
     assert await frozen(running) == []
     started_at = await epoch_of(running)
@@ -81,7 +77,7 @@ async def test_a_home_put_back_by_hand_starts_frozen(tmp_path: Path, outside: Ou
 
     # it goes up at the start and, behind the first signature, once more: first in the database, then outside
     running = await start_instance(home, outside.environment)
-    world = await entered(running)
+    world = await World.of(running)
     agent.http = world.http
     assert await epoch_of(running) == started_at + 1
     sent = await agent.submit(wallet, address(), "1")
@@ -114,7 +110,7 @@ async def test_a_home_put_back_by_hand_starts_frozen(tmp_path: Path, outside: Ou
     assert f"is at {started_at + 3}." in why
     assert any("frozen: nothing is signed" in line for line in running.lines)
     assert await epoch_of(running) == started_at + 4
-    world = await entered(running)
+    world = await World.of(running)
     agent.http = world.http
     refused = await agent.submit(wallet, address(), "1", idempotency_key="again")
     assert (refused.status_code, refused.json()["type"]) == (503, "restored_copy"), refused.text

@@ -50,7 +50,7 @@ async def test_after_a_fail_over_the_next_endpoints_finality_counts(tmp_path: Pa
             first.upstream = second.upstream = running.rpc_url
             # from the beginning: it is asked now and then while the first one answers
             second.faults[LATEST] = when_block("finalized", STARTING[0])
-            world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+            world = await World.of(running)
             try:
                 agent, wallet = await world.agent(), await world.wallet()
                 await becomes_final(agent, await submit(agent, wallet))

@@ -71,7 +71,7 @@ async def test_an_imported_key_leaves_no_trace(tmp_path_factory: pytest.TempPath
     running = await start_instance(home)
     try:
         key = secrets.token_bytes(32)
-        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+        world = await World.of(running)
         wallet = await world.put_key(key)
         await world.chain.fund(wallet.address)
         agent = await world.agent()

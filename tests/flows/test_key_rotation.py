@@ -96,7 +96,7 @@ async def mortal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
 
 @pytest.fixture(scope="module")
 async def owner(mortal: Running) -> AsyncIterator[World]:
-    world = await World.enter(mortal.base_url, mortal.rpc_url, mortal.admin_email, mortal.admin_password)
+    world = await World.of(mortal)
     yield world
     await world.close()
 

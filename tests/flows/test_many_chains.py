@@ -50,14 +50,8 @@ def anvils() -> Iterator[dict[str, str]]:
 async def instance(home: Path, endpoints: Mapping[str, list[str]]) -> AsyncIterator[tuple[Running, World]]:
     urls = {f"TALON_RPC_{CHAINS[name]}": ",".join(each) for name, each in endpoints.items()}
     running = await start_instance(home, urls)
-    try:
-        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-        try:
-            yield running, world
-        finally:
-            await world.close()
-    finally:
-        await running.stop()
+    async with World.within(running) as both:
+        yield both
 
 
 @dataclass(frozen=True)

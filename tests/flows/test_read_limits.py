@@ -113,7 +113,7 @@ async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ru
 
 @pytest.fixture(scope="module")
 async def victim(crashing: Running) -> AsyncIterator[World]:
-    world = await World.enter(crashing.base_url, crashing.rpc_url, crashing.admin_email, crashing.admin_password)
+    world = await World.of(crashing)
     yield world
     await world.close()
 

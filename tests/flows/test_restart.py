@@ -10,15 +10,11 @@ from tests.support.instance import Running, start_instance
 from tests.support.world import Agent, World, address
 
 
-async def enter(running: Running) -> World:
-    return await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-
-
 async def test_a_second_start_keeps_everything(tmp_path: Path) -> None:
     running = await start_instance(tmp_path / "home")
     neighbour = await start_instance(tmp_path / "neighbour")
     try:
-        world, other = await enter(running), await enter(neighbour)
+        world, other = await World.of(running), await World.of(neighbour)
         wallet, agent = await world.wallet(), await world.agent(tx_daily_limit_eth="1")
         note = await world.http.put(
             f"/v1/vaults/{world.vault_id}/secrets/note",
@@ -43,7 +39,7 @@ async def test_a_second_start_keeps_everything(tmp_path: Path) -> None:
         password = running.admin_password
         running = await start_instance(tmp_path / "home", ports | {"TALON_ADMIN_PASSWORD": password})
         running.admin_password = password
-        again = await enter(running)
+        again = await World.of(running)
         kept = Agent(agent.id, again.http, agent.key)
         read = await again.http.get(f"/v1/vaults/{world.vault_id}/secrets/note", headers=again.headers)
         assert read.json()["value"] == "remember me"

@@ -35,14 +35,8 @@ async def started(home: Path, environment: dict[str, str]) -> AsyncIterator[tupl
     running = Running(home, UNHURRIED | environment, admin_password=PASSWORD)
     running.launch()
     await asyncio.to_thread(running.wait_ready)
-    try:
-        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
-        try:
-            yield running, world
-        finally:
-            await world.close()
-    finally:
-        await running.stop()
+    async with World.within(running) as both:
+        yield both
 
 
 def copied(source: Path, target: Path) -> None:

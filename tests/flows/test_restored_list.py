@@ -83,6 +83,11 @@ async def opened(human: World) -> None:
     await human.post(f"{PATH}/open", {}, status=200)
 
 
+async def counted_and_opened(human: World) -> None:
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+
+
 async def listed(human: World) -> Any:
     async def look() -> Any:
         shown = await human.http.get(PATH, headers=human.headers)
@@ -170,8 +175,7 @@ async def test_a_node_that_prunes_shows_it_by_its_blocks(
     await freeze(database)
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, wallet, "0.6")).status_code == 403
 
 
@@ -191,8 +195,7 @@ async def test_what_no_node_shows_fills_the_window_until_a_human_enters_an_amoun
     assert (range_["nonce"], range_["last_nonce"], "tx_hash" in range_, "value_wei" in range_) == (1, 3, False, False)
     for node in nodes:
         node.be_sound()
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     for which in (wallet, elsewhere):
         refused = await pay(agent, which, "0")
         assert (refused.status_code, "not known" in refused.json()["detail"]) == (403, True), refused.text
@@ -205,8 +208,7 @@ async def test_what_no_node_shows_fills_the_window_until_a_human_enters_an_amoun
     # frozen and opened once more, what was missing still is, and can still be entered
     await freeze(database)
     assert of(await listed(human), wallet) == [range_]
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, wallet, "0")).status_code == 403
     entered = await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
     assert entered["counted"] > 0
@@ -223,8 +225,7 @@ async def test_a_wallet_that_this_copy_never_used_is_looked_at_too(
     await freeze(database)
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, wallet, "0.2")).status_code == 403
     sent = await pay(agent, wallet, "0.1")
     assert sent.status_code == 201, sent.text
@@ -252,8 +253,7 @@ async def test_a_chain_that_does_not_answer_is_waited_for(
         node.be_sound()
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
 
 
 async def test_an_endpoint_that_lies_hides_nothing_and_leads_no_tracker_astray(
@@ -271,8 +271,7 @@ async def test_an_endpoint_that_lies_hides_nothing_and_leads_no_tracker_astray(
     assert [(each["nonce"], each["last_nonce"]) for each in shown if "tx_hash" not in each] == [(2, 10**9 - 1)]
     for node in nodes:
         node.be_sound()
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     refused = await pay(agent, wallet, "0.1")
     assert (refused.status_code, "not known" in refused.json()["detail"]) == (403, True), refused.text
     nothing = {"chain": "base", "wallet": wallet.address, "nonce": 2, "value_wei": "0"}

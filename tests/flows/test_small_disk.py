@@ -33,7 +33,7 @@ async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Small
 
 @pytest.fixture(scope="module")
 async def world(small: Small) -> AsyncIterator[World]:
-    world = await World.enter(small.base_url, small.rpc_url, small.admin_email, small.admin_password)
+    world = await World.of(small)
     yield world
     await world.close()
 

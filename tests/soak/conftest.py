@@ -15,7 +15,7 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
     """An instance with its local chain, idle and then busy."""
     running = await start_instance(Path(tmp_path_factory.mktemp("soak")))
     try:
-        world = await World.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
+        world = await World.of(running)
         # used once, so that there is something that could be looked after in vain
         wallet, agent = await world.wallet(), await world.agent()
         sent = await agent.submit(wallet, wallet.address, "0.1")

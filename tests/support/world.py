@@ -3,7 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ import httpx
 from eth_account import Account
 
 from anvil.history import MAX_BLOCKS
+from tests.support.instance import Running
 from tests.support.pace import patient
 
 ETHER = 10**18
@@ -156,6 +158,24 @@ class World:
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+    @classmethod
+    @asynccontextmanager
+    async def within(cls, running: Running) -> AsyncIterator[tuple[Running, "World"]]:
+        """The first human of an instance that runs; both end behind it."""
+        try:
+            world = await cls.of(running)
+            try:
+                yield running, world
+            finally:
+                await world.close()
+        finally:
+            await running.stop()
+
+    @classmethod
+    async def of(cls, running: Running) -> "World":
+        """The first human of an instance."""
+        return await cls.enter(running.base_url, running.rpc_url, running.admin_email, running.admin_password)
 
     @classmethod
     async def enter(cls, base_url: str, rpc_url: str, email: str, password: str) -> "World":

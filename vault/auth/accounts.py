@@ -125,42 +125,24 @@ async def add_signup(
     connection: AsyncConnection, *, token_hash: bytes, email: str, password_hash: str, display_name: str
 ) -> None:
     """Keep a signup until its address is confirmed (24 h)."""
-    await connection.execute(
-        insert(EmailToken).values(
-            token_hash=token_hash,
-            purpose=VERIFY_EMAIL,
-            email=email,
-            password_hash=password_hash,
-            display_name=display_name,
-            expires_at=func.now() + text(f"interval '{VERIFY_EMAIL_HOURS} hours'"),
-        )
-    )
+    held = {"password_hash": password_hash, "display_name": display_name}
+    await _keep(connection, VERIFY_EMAIL, VERIFY_EMAIL_HOURS, token_hash=token_hash, email=email, **held)
 
 
 async def add_reset(connection: AsyncConnection, *, token_hash: bytes, email: str, user_id: UUID) -> None:
     """Keep a mailed right to set a new password (1 h)."""
-    await connection.execute(
-        insert(EmailToken).values(
-            token_hash=token_hash,
-            purpose=RESET_PASSWORD,
-            email=email,
-            user_id=user_id,
-            expires_at=func.now() + text(f"interval '{RESET_PASSWORD_HOURS} hours'"),
-        )
-    )
+    named = {"token_hash": token_hash, "email": email, "user_id": user_id}
+    await _keep(connection, RESET_PASSWORD, RESET_PASSWORD_HOURS, **named)
 
 
 async def add_device_link(connection: AsyncConnection, *, token_hash: bytes, email: str, user_id: UUID) -> None:
     """Keep a mailed right to make a device known (1 h)."""
-    await connection.execute(
-        insert(EmailToken).values(
-            token_hash=token_hash,
-            purpose=KNOW_DEVICE,
-            email=email,
-            user_id=user_id,
-            expires_at=func.now() + text(f"interval '{KNOW_DEVICE_HOURS} hours'"),
-        )
-    )
+    await _keep(connection, KNOW_DEVICE, KNOW_DEVICE_HOURS, token_hash=token_hash, email=email, user_id=user_id)
+
+
+async def _keep(connection: AsyncConnection, purpose: str, hours: int, **held: Any) -> None:
+    until = func.now() + text(f"interval '{hours} hours'")
+    await connection.execute(insert(EmailToken).values(purpose=purpose, expires_at=until, **held))
 
 
 async def is_waiting(connection: AsyncConnection, token_hash: bytes, purpose: str) -> bool:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.factories import Person, make_user
+from tests.support.locks import until_waiting
 from tests.support.vault_api import Tenant
 from vault.context import Context
 from vault.errors import Problem
@@ -133,7 +134,7 @@ async def test_a_freeze_waits_for_the_signature_under_way(tenant: Tenant, contex
     async with context.database.begin() as signing:
         await require_open(signing, agent.org_id, agent.id, binding=True)
         freezing = asyncio.create_task(said(tenant, tenant.owner, url, {"reason": WHY}))
-        await waiting(tenant, "LOCK TABLE freezes%")
+        await until_waiting(tenant.rows, "LOCK TABLE freezes%")
         # who only looks does not wait for it
         async with context.database.statements() as reading:
             await require_open(reading, agent.org_id, agent.id, binding=False)
@@ -153,7 +154,7 @@ async def test_a_signature_waits_for_the_freeze_and_sees_it(tenant: Tenant, cont
     async with context.database.begin() as freezing:
         await gate.close(freezing)
         asked = asyncio.create_task(pass_())
-        await waiting(tenant, "%FROM freezes%FOR SHARE%")
+        await until_waiting(tenant.rows, "%FROM freezes%FOR SHARE%")
         await freezing.exec_driver_sql(
             "INSERT INTO freezes (target_id, scope, frozen_by, reason) VALUES (%s, 'agent', %s, 'now')",
             (agent.id, tenant.owner.id),
@@ -161,16 +162,6 @@ async def test_a_signature_waits_for_the_freeze_and_sees_it(tenant: Tenant, cont
     with pytest.raises(Problem) as caught:
         await asked
     assert caught.value.type == "agent_frozen"
-
-
-async def waiting(tenant: Tenant, query: str) -> None:
-    """Until somebody waits for a lock with such a statement; the lock's own timeout bounds it."""
-    found = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :query"
-    for _ in range(400):
-        if await tenant.rows(found, query=query):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"nobody waits: {query}")
 
 
 @pytest.mark.parametrize(("verb", "statement"), [("freeze", "LOCK TABLE"), ("unfreeze", "DELETE FROM")])
@@ -186,7 +177,7 @@ async def test_who_lost_the_right_while_waiting_freezes_nothing(
     async with context.database.begin() as freezing:
         await gate.close(freezing)
         asked = asyncio.create_task(tenant.as_(admin).post(f"{url}/{verb}", json=why))
-        await waiting(tenant, f"{statement} freezes%")
+        await until_waiting(tenant.rows, f"{statement} freezes%")
         await tenant.change("UPDATE memberships SET role = 'member' WHERE user_id = :id", id=admin.id)
     assert (await asked).status_code == 403
     assert await tenant.rows(found, id=agent.id) == before

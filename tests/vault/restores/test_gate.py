@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.locks import until_waiting
 from tests.support.vault_api import Tenant
 from vault.context import Context
 from vault.errors import Problem
@@ -51,7 +52,7 @@ async def test_it_waits_for_the_signature_under_way(tenant: Tenant, context: Con
     async with context.database.begin() as signing:
         await gate.require_open(signing, binding=True)
         finding = asyncio.create_task(find_old())
-        await waiting(tenant, "LOCK TABLE restores%")
+        await until_waiting(tenant.rows, "LOCK TABLE restores%")
         async with context.database.statements() as reading:
             await gate.require_open(reading)
         assert not finding.done()
@@ -68,17 +69,7 @@ async def test_a_signature_waits_for_it_and_sees_it(tenant: Tenant, context: Con
     async with context.database.begin() as finding:
         await gate.freeze(finding, "chain", WHY)
         asked = asyncio.create_task(sign())
-        await waiting(tenant, "%FROM restores%FOR SHARE%")
+        await until_waiting(tenant.rows, "%FROM restores%FOR SHARE%")
     with pytest.raises(Problem) as caught:
         await asked
     assert caught.value.type == "restored_copy"
-
-
-async def waiting(tenant: Tenant, query: str) -> None:
-    """Until somebody waits for a lock with such a statement; the lock's own timeout bounds it."""
-    found = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :query"
-    for _ in range(400):
-        if await tenant.rows(found, query=query):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"nobody waits: {query}")

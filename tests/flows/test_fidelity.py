@@ -1,6 +1,7 @@
 """What was signed is what was asked: decoded by an independent library, field for field."""
 
 import random
+from typing import Any
 
 import rlp
 from eth_account import Account
@@ -54,7 +55,7 @@ async def test_every_signed_field_equals_the_request(world: World) -> None:
             if legacy
             else {"max_fee_per_gas": str(rng.randrange(5 * 10**9, 10**11)), "max_priority_fee_per_gas": "1000000007"}
         )
-        request = {
+        request: dict[str, Any] = {
             "to": address(),
             "value": f"0.{wei:018d}",
             "data": f"0x{data.hex()}",

@@ -17,7 +17,7 @@ UNHURRIED = {f"TALON_RATE_LIMIT_{name}": "100000/second" for name in ("AUTH", "I
 class Running(Instance):
     """An instance as asynchronous tests use it."""
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # type: ignore[override]  # awaited here
         await asyncio.to_thread(self._shut_down)
 
     async def healthy(self) -> bool:

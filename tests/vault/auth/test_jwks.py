@@ -101,9 +101,10 @@ async def test_a_key_never_counts_with_an_algorithm_of_another_kind(issuer: Issu
 async def test_keys_for_other_uses_weak_and_broken_ones_are_passed_over(issuer: Issuer) -> None:
     issuer.add_key("weak", "RS256", rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505 - meant to be weak
     issuer.add_key("curve", "ES256")
-    issuer.private["curve"] = ("ES384", ec.generate_private_key(ec.SECP384R1()))
+    private = ec.generate_private_key(ec.SECP384R1())
+    issuer.private["curve"] = ("ES384", private)
     issuer.keys[-1] = {
-        **jwt.algorithms.ECAlgorithm.to_jwk(issuer.private["curve"][1].public_key(), as_dict=True),
+        **jwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True),
         "kid": "curve",
     }
     issuer.add_key("enc", "RS256")

@@ -350,7 +350,7 @@ async def test_of_fifty_wrong_passwords_at_once_few_are_looked_at(
     looked: list[str] = []
     real = login.verify_password
 
-    async def counting(stored: str | None, password: str, place: Place) -> bool:
+    async def counting(stored: str | None, password: str, place: Place) -> Any:
         looked.append(password)
         return await real(stored, password, place)
 

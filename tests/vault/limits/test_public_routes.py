@@ -35,7 +35,7 @@ ASKS_FOR = {
 def posts(routers: Sequence[APIRouter]) -> dict[str, APIRoute]:
     routes = [route for router in routers for route in router.routes]
     assert all(isinstance(route, APIRoute) for route in routes)
-    return {route.path: route for route in routes if isinstance(route, APIRoute) and "POST" in route.methods}
+    return {route.path: route for route in routes if isinstance(route, APIRoute) and "POST" in (route.methods or ())}
 
 
 def asks_who_calls(dependant: Dependant) -> bool:

@@ -17,6 +17,7 @@ from chains.chain import Chain
 from intents import witness
 from vault.audit.write import write
 from vault.auth.caller import Caller
+from vault.bounded import be_patient
 from vault.networks import repository
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ MAX_ORGS = 1_000
 # in one order, as everybody who locks more than one
 _LOCK = text("SELECT address FROM wallets WHERE chain_id = :chain_id ORDER BY address FOR UPDATE")
 # by an admin's word or by the local chain's own first block: a long history takes its time
-_PATIENT = text("SET LOCAL statement_timeout = '120s'")
+PATIENCE_S = 120
 _MARK = text("""
     UPDATE transactions SET chain_reset_at = clock_timestamp(),
            error_message = CASE WHEN final_at IS NULL
@@ -72,7 +73,7 @@ async def reset(
     it in its audit log.
     """
     named: dict[str, Any] = {"chain_id": chain.chain_id}
-    await connection.execute(_PATIENT)
+    await be_patient(connection, PATIENCE_S)
     wallets = list(await connection.execute(_LOCK, named))
     # two admins at once: what was signed on the new chain since the first is not set aside by the second
     if gone is not None and await witness.of_chain(connection, chain.chain_id) != gone:

@@ -1,8 +1,8 @@
 """The one database: engine, metadata, transactions.
 
 PostgreSQL is the source of truth for everything. Lock, statement and idle-in-transaction timeouts are set on
-every connection so that no wait is unbounded; they surface as `OperationalError`, which `vault.problems`
-turns into 503 with Retry-After.
+every connection so that no wait is unbounded (`vault.bounded` bounds those for a server that does nothing at all);
+they surface as `OperationalError`, which `vault.problems` turns into 503 with Retry-After.
 """
 
 from collections.abc import AsyncIterator
@@ -12,6 +12,8 @@ from functools import cached_property
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+
+from vault.bounded import bounded
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -55,7 +57,12 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             hide_parameters=True,  # an error's text must not quote a row: hashes, sealed values, mails
-            connect_args={"options": options, "connect_timeout": 5, "application_name": "talon"},
+            connect_args={
+                "options": options,
+                "connect_timeout": 5,
+                "application_name": "talon",
+                "async_creator_fn": bounded(statement_timeout_ms / 1000),
+            },
         )
 
         self._made_with = (url, statement_timeout_ms, lock_timeout_ms)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -48,13 +48,24 @@ class Postgres:
         binaries: Path | None = None,
         settings: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
     ) -> None:
-        """Other binaries (with what they need in their environment) and further settings, if given."""
+        """Other binaries (with what they need in their environment) and further settings, if given.
+
+        `inside`: the command that starts the server somewhere else, as in another mount namespace.
+        """
         self._directory = directory
         self._binaries = binaries or _binaries()
         self._settings = {"listen_addresses": "", "fsync": "off", "max_connections": "200"} | dict(settings or {})
         self._environment = {**os.environ, **(environment or {})}
+        self._inside = inside
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster, while it runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, name: str) -> str:
         """Where a database of this server is."""
@@ -92,7 +103,7 @@ class Postgres:
             )
         settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         # inside the namespace: entering one would clear it
-        prefix = [*_unprivileged(), "setpriv", "--pdeathsig", "INT"]
+        prefix = [*self._inside, *_unprivileged(), "setpriv", "--pdeathsig", "INT"]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from signer.client import SignerHealth
 from signer.errors import SignerError
+from vault.columns import AnyRow
 from vault.context import Context
 from vault.health.heartbeat import LOOK, SILENT_S, Heartbeat
 from vault.health.host import Host
 from vault.health.notes import read_notes
+from vault.soon import soon
 
 MAX_AGE_S = 1.0
 SUPERVISOR_SILENT = "The supervisor gives no sign of life: what ends is not started again."
@@ -93,12 +95,15 @@ class Probe:
     async def _database(self) -> bool | None:
         """Whether it takes reads only; None when it does not answer."""
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._context.database.statements() as connection:
-                row = (await connection.execute(LOOK)).one()
+            row = await soon(self._ask(), TIMEOUT_S)
         except (SQLAlchemyError, OSError, TimeoutError):
             return None
         self._heartbeat.look(row.beat, row.age_s)
         return bool(row.read_only)
+
+    async def _ask(self) -> AnyRow:
+        async with self._context.database.statements() as connection:
+            return (await connection.execute(LOOK)).one()
 
     async def _notes(self) -> tuple[str, ...]:
         try:

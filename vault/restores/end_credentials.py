@@ -24,6 +24,7 @@ from vault.auth.models import (
     User,
     WebSession,
 )
+from vault.bounded import be_patient
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.errors import conflict
@@ -31,8 +32,7 @@ from vault.orgs.models import Organisation
 from vault.restores.schemas import EndedReply
 
 # every row of some tables at once, of an instance in which nothing else goes on
-TIMEOUT_MS = 60_000
-_PATIENCE = text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+PATIENCE_S = 60
 _NEWEST = text("SELECT id, found_by FROM restores ORDER BY found_at DESC LIMIT 1 FOR UPDATE")
 _ENDED = text("UPDATE restores SET credentials_ended_at = clock_timestamp() WHERE id = :id")
 _SESSIONS = (WebSession, DeviceCode, MfaChallenge, KnownPlace)
@@ -41,7 +41,7 @@ _SESSIONS = (WebSession, DeviceCode, MfaChallenge, KnownPlace)
 async def end_credentials(context: Context, caller: Caller) -> EndedReply:
     """Do it, the caller's own credential included; 409 where this is no restored copy, or keys were just rotated."""
     async with context.database.begin() as connection:
-        await connection.execute(_PATIENCE)
+        await be_patient(connection, PATIENCE_S)
         restore = (await connection.execute(_NEWEST)).one_or_none()
         if restore is None:
             raise conflict("This instance is no restored copy; rotate keys one by one.")

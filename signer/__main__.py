@@ -17,6 +17,7 @@ from signer.epoch import OlderDatabase
 from signer.errors import SignerError
 from signer.hsm import HsmFault, PinRefused, WrongToken
 from signer.lifeline import LASTING, REFUSED, TEMPORARY, Lifeline
+from signer.link import NoTables
 from signer.operations import Operations
 from signer.server import HsmLost, Server
 
@@ -63,7 +64,7 @@ def main() -> int:
     harden()
     try:
         asyncio.run(serve(SignerConfig.read(arguments.config), lifeline))
-    except (CustodyBroken, OlderDatabase, WrappingKeyError, WrongToken) as error:
+    except (CustodyBroken, NoTables, OlderDatabase, WrappingKeyError, WrongToken) as error:
         return end(lifeline, LASTING, str(error))
     except PinRefused as error:
         return end(lifeline, REFUSED, str(error))

@@ -23,11 +23,17 @@ CALL_TIMEOUT_S: Final = 5.0
 # the server gives up before we do; a redemption that was answered must survive a crash of the server
 SETTINGS: Final = "-c statement_timeout=4000 -c lock_timeout=3000 -c synchronous_commit=on"
 UNIQUE_VIOLATION: Final = "23505"
+# no such schema, no such table
+NO_TABLES: Final = ("3F000", "42P01")
 # object ids of pg_type
 UUID_TYPE, BYTEA, TEXT, INT4 = 2950, 17, 25, 23
 
 Param = UUID | bytes | str | int
 Row = tuple[bytes | None, ...]
+
+
+class NoTables(SignerUnavailable):  # noqa: N818 - what there are none of
+    """The database answers, and has not what we look for in it."""
 
 
 class DuplicateRow(SignerUnavailable):
@@ -66,6 +72,8 @@ class Link:
                 self.drop()
                 if isinstance(error, _StatementFailed) and str(error) == UNIQUE_VIOLATION:
                     raise DuplicateRow("another signer was faster") from None
+                if isinstance(error, _StatementFailed) and str(error) in NO_TABLES:
+                    raise NoTables("the database has no tables of Talon: talon serve makes them") from None
                 raise SignerUnavailable(f"the signer's database does not answer ({_name(error)})") from None
             except BaseException:
                 # an answer might still come, to whoever asks next

@@ -11,12 +11,13 @@ from pathlib import Path
 from signer import epoch_token
 from signer.config import SignerConfig
 from signer.hsm import HsmFault, PinRefused, WrongToken, open_session
+from signer.lifeline import REFUSED
 
 MAX_REQUEST_BYTES = 16_384
 
 
 def main() -> int:
-    """0 with the object, 1 with one line when the token cannot be asked."""
+    """0 with the object; one line when the token cannot be asked, with REFUSED for a PIN, else 1."""
     where = json.loads(sys.stdin.read(MAX_REQUEST_BYTES))
     config = SignerConfig(
         pkcs11_module=where["pkcs11_module"],
@@ -29,7 +30,10 @@ def main() -> int:
     try:
         _, session = open_session(config)
         found = epoch_token.read(session)
-    except (PinRefused, WrongToken) as error:
+    except PinRefused as error:
+        sys.stderr.write(f"{error}\n")
+        return REFUSED
+    except WrongToken as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except (HsmFault, OSError) as error:

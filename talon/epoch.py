@@ -19,10 +19,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from signer import epoch_file
+from signer.lifeline import REFUSED
 from talon.confine import Confinement
 from talon.layout import own
 from talon.migrate import CONNECT_TIMEOUT_S, LOCK_TIMEOUT_MS
 from talon.settings import Settings
+from talon.token import TokenError
 from vault.restores.gate import CLOSE, FREEZE
 
 OFF = "off"
@@ -114,7 +116,8 @@ def read_token(
 ) -> Iterator[Callable[[], dict[UUID, int]]]:
     """Have a short-lived child read the token's epochs, while other things start; the call gives what it found.
 
-    Nothing where the token cannot be asked: the signer, which then cannot either, says so.
+    Nothing where the token cannot be asked: the signer, which then cannot either, says so. TokenError for a PIN that
+    was refused: tokens count wrong ones and lock, so no signer may try it again.
     """
     command = confinement.wrap([sys.executable, "-m", "signer.read_epoch"])
     process = subprocess.Popen(
@@ -122,7 +125,7 @@ def read_token(
         env=dict(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
@@ -135,7 +138,9 @@ def read_token(
 
         def found() -> dict[UUID, int]:
             try:
-                said, _ = process.communicate(timeout=READ_TIMEOUT_S)
+                said, why = process.communicate(timeout=READ_TIMEOUT_S)
+                if process.returncode == REFUSED:
+                    raise TokenError((why.strip().splitlines() or ["the token does not take the PIN"])[-1])
                 return {UUID(name): int(epoch) for name, epoch in json.loads(said or "{}").items()}
             except (subprocess.TimeoutExpired, ValueError):
                 return {}

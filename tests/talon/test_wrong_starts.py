@@ -28,7 +28,9 @@ PAGE = ROOT / "docs" / "starting.md"
 HERE = "tests/talon/test_wrong_starts.py"
 ALONE, WITH_DATABASE = "test_it_is_said_before_anything_runs", "test_a_database_that_cannot_be_used_is_said"
 ENTERED = "tests/signer/test_database.py::test_a_token_that_cannot_be_entered_is_a_clear_line"
-FOREIGN_TOKEN = "tests/signer/test_database.py::test_a_token_of_another_database_is_refused"
+WHOLE = "tests/talon/test_wrong_tokens.py::"
+FOREIGN_TOKEN = f"{WHOLE}test_a_token_that_is_not_the_databases"
+CHANGED_PIN = f"{WHOLE}test_a_pin_that_was_changed_is_tried_once_however_many_signers_there_are"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ STARTS = [
     Start(
         "a PIN that was changed",
         'the token "talon" does not take the PIN of the PIN file: one of the two was changed',
-        test=ENTERED,
+        test=CHANGED_PIN,
     ),
     Start("a token that is not there", 'the HSM has no token named "another"', test=ENTERED),
     Start("an HSM's library that is none", "the PKCS#11 library does not load: invalid ELF header", test=ENTERED),

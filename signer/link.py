@@ -32,7 +32,7 @@ Param = UUID | bytes | str | int
 Row = tuple[bytes | None, ...]
 
 
-class NoTables(SignerUnavailable):  # noqa: N818 - what there are none of
+class NoTables(SignerUnavailable):
     """The database answers, and has not what we look for in it."""
 
 

@@ -79,7 +79,9 @@ def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
     paths = tuple(path for path in (*program_paths(), str(layout.run)) if Path(path).exists())
     probe = Confinement(uid=SEPARATE.app, readable=paths, directory=str(ROOT))
     command = probe.wrap([sys.executable, "-c", "import psycopg, structlog, talon.settings"])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        command, env=BASIC_ENVIRONMENT, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+    )
     if done.returncode == 0:
         return SEPARATE
     reason = (done.stderr.strip().splitlines() or ["it died"])[-1]

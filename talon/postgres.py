@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from talon.postgres_user import NoServerUser, run_as_server
+from talon.postgres_user import ENVIRONMENT, NoServerUser, run_as_server
 from talon.roles import ADMIN, APP, DATABASE, OWNER, SIGNER, ensure_database, ensure_roles
 
 PORT = 5432
@@ -40,7 +40,6 @@ OTHER_CONNECTIONS = 100
 # sun_path holds 108 bytes with its terminating zero; the file name is .s.PGSQL.5432
 MAX_SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")
 PLAIN = re.compile(r"[A-Za-z0-9/._+-]*")
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "TZ": "UTC"}
 
 
 class PostgresError(Exception):

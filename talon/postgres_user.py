@@ -19,6 +19,8 @@ from talon.confine import Confinement
 SERVER_UID = 64100
 OVERFLOW_UID = 65534
 PROBE_TIMEOUT_S = 10.0
+# nothing of our own: it may hold passwords, and whoever runs under the same uid may read it
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "TZ": "UTC"}
 PASS_CLOSED_DIRECTORIES = [
     # access(2), with which PostgreSQL looks for its programs, leaves capabilities out of account without this one
     "--securebits=+no_setuid_fixup",
@@ -96,7 +98,7 @@ def _known_uid() -> int:
 @functools.cache
 def _works(command: tuple[str, ...]) -> bool:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

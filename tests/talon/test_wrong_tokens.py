@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ SIGNERS = 2
 
 
 @pytest.fixture(scope="module")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+async def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose database has a key, stopped."""
     running = await start_instance(tmp_path_factory.mktemp("token") / "home", {"TALON_ANVIL_PORT": "0"})
     login = {"email": running.admin_email, "password": running.admin_password}
@@ -27,12 +26,12 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
         made = await http.post(f"/v1/vaults/{vault}/secret-generate/keys/wallet", json={})
         assert made.status_code in (200, 201), made.text
     await running.stop()
-    yield running.home
+    return running.home
 
 
 async def last_line(home: Path) -> str:
     """What a start on this home says last, once it has ended by itself."""
-    for log in home.glob("logs/signer-*.log"):
+    for log in logs(home):
         log.unlink()
     running = Running(home, {"TALON_ANVIL_PORT": "0", "TALON_SIGNERS": str(SIGNERS)})
     running.launch()
@@ -46,9 +45,13 @@ async def last_line(home: Path) -> str:
     return lines[-1]
 
 
+def logs(home: Path) -> list[Path]:
+    return list(home.glob("logs/signer-*.log"))
+
+
 def said_by_signers(home: Path, sentence: str) -> int:
     """How many signers said so, over all their starts."""
-    return sum(len(re.findall(re.escape(sentence), log.read_text())) for log in home.glob("logs/signer-*.log"))
+    return sum(len(re.findall(re.escape(sentence), log.read_text())) for log in logs(home))
 
 
 async def test_a_token_that_is_not_the_databases(home: Path) -> None:

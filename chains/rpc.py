@@ -278,7 +278,7 @@ class ChainClients:
 
     def for_chain(self, chain: Chain) -> ChainClient:
         """The client of a chain; RpcUnavailable when nobody has named an endpoint for it."""
-        urls = self._overrides.get(chain.chain_id) or ((chain.rpc_url,) if chain.rpc_url else ())
+        urls = self._urls(chain)
         if not urls:
             raise NoEndpoint(f"no RPC endpoint is configured for chain {chain.name} ({chain.chain_id})")
         known = self._clients.get(chain.chain_id)
@@ -292,6 +292,13 @@ class ChainClients:
         client.expect(chain.genesis_hash)
         self._clients[chain.chain_id] = (urls, client)
         return client
+
+    def knows(self, chain: Chain) -> bool:
+        """Whether anybody has named an endpoint for a chain."""
+        return bool(self._urls(chain))
+
+    def _urls(self, chain: Chain) -> tuple[str, ...]:
+        return self._overrides.get(chain.chain_id) or ((chain.rpc_url,) if chain.rpc_url else ())
 
     def endpoints(self) -> Iterator[tuple[int, int, bool]]:
         """Chain id, place (from 1) and whether it answered last time, of every endpoint that was asked anything."""

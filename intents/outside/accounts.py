@@ -53,6 +53,12 @@ _WAITING = text("""
         WHERE w.compared_epoch IS DISTINCT FROM (SELECT start_epoch FROM instance) AND w.stopped_at IS NULL
     ) waiting WHERE place <= :most ORDER BY chain_id, address
 """)
+_NEVER_USED = text(f"""
+    SELECT v.address FROM secret_versions v
+    WHERE v.address IS NOT NULL AND v.key_id IS NOT NULL AND {_IS_BORN.format(address="v.address")}
+      AND NOT EXISTS (SELECT FROM wallets w WHERE w.chain_id = :chain_id AND w.address = v.address)
+    GROUP BY v.address ORDER BY max(v.created_at) DESC LIMIT :most
+""")  # noqa: S608 - put together from constants of this file
 _PAGE = text("""
     SELECT address FROM wallets WHERE chain_id = :chain_id AND address > :after ORDER BY address LIMIT :most
 """)
@@ -153,6 +159,12 @@ async def waiting(connection: AsyncConnection, most: int) -> dict[int, list[byte
     for row in await connection.execute(_WAITING, {"most": most}):
         found.setdefault(row.chain_id, []).append(bytes(row.address))
     return found
+
+
+async def never_used(connection: AsyncConnection, chain_id: int, most: int) -> list[bytes]:
+    """Accounts of keys born here that this database knows no use of on the chain, the newest keys first."""
+    named = {"chain_id": chain_id, "most": most}
+    return [bytes(each) for each in (await connection.execute(_NEVER_USED, named)).scalars()]
 
 
 async def chains_in_use(connection: AsyncConnection) -> list[int]:

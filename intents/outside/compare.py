@@ -22,15 +22,17 @@ from intents.outside.ask import Found, look
 from intents.outside.people import holders
 from vault.audit.write import write
 from vault.context import Context
-from vault.networks.service import load_chain
+from vault.networks import repository
+from vault.networks.service import chain_of, load_chain
 from vault.restores import gate as restored
 
 log = logging.getLogger(__name__)
 
 # the first look at all chains: who does not answer by then keeps its own wallets waiting
 FIRST_LOOK_S: Final = 15.0
-# of each chain in the first look, the others follow
+# of each chain in the first look; the others follow, where they were used before
 MAX_FIRST: Final = 1_000
+MAX_CHAINS: Final = 1_000
 _ALL: Final = (0, b"")
 
 
@@ -73,32 +75,52 @@ async def _compare_all(context: Context) -> None:
         start = await accounts.started(connection)
         if start.is_compared:
             return
-        in_use = await accounts.waiting(connection, MAX_FIRST)
-        chains = [(await load_chain(connection, chain_id), line) for chain_id, line in in_use.items()]
-    asked = [(chain, line) for chain, line in chains if chain is not None and is_asked(context, chain.chain_id)]
-    looks = [asyncio.ensure_future(look(context, chain, line, prove=True)) for chain, line in asked]
+        used = await _used(context, connection)
+        # their first payment may have come after this copy was made
+        unused = await _unused(context, connection)
+    looks = [asyncio.ensure_future(look(context, chain, line, prove=True)) for chain, line in used + unused]
     if looks:
         await asyncio.wait(looks, timeout=FIRST_LOOK_S)
-    found: list[tuple[Chain, list[Found]]] = []
-    for (chain, _), task in zip(asked, looks, strict=True):
-        if not task.done():
-            task.cancel()
-        elif (error := task.exception()) is not None:
-            log.warning("chain %s could not be compared: %s", chain.name, type(error).__name__)
-        else:
-            found.append((chain, task.result()[1]))
+    found = [(chain, _found(chain, task)) for (chain, _), task in zip(used + unused, looks, strict=True)]
     # an old copy is found before any wallet may sign
-    for chain, wallets in found:
-        await _freeze(context, chain, wallets)
-    for chain, wallets in found:
+    for number, (chain, wallets) in enumerate(found):
+        is_old = _means_an_old_copy if number < len(used) else _is_ahead
+        await _freeze(context, chain, [each for each in wallets if is_old(each)])
+    for chain, wallets in found[: len(used)]:
         await settle(context, chain, start, wallets)
     async with context.database.statements() as connection:
         await accounts.all_compared(connection, start.epoch)
 
 
+async def _used(context: Context, connection: AsyncConnection) -> list[tuple[Chain, list[bytes]]]:
+    """The chains on which wallets wait to be compared, with those."""
+    waiting = await accounts.waiting(connection, MAX_FIRST)
+    chains = [(await load_chain(connection, chain_id), line) for chain_id, line in waiting.items()]
+    return [(chain, line) for chain, line in chains if chain is not None and is_asked(context, chain.chain_id)]
+
+
+async def _unused(context: Context, connection: AsyncConnection) -> list[tuple[Chain, list[bytes]]]:
+    """The enabled chains with the wallets born here that this database has never used there."""
+    chains = [chain_of(row) for row in await repository.enabled(connection, MAX_CHAINS)]
+    asked = [each for each in chains if is_asked(context, each.chain_id) and context.chains.knows(each)]
+    lines = [(each, await accounts.never_used(connection, each.chain_id, MAX_FIRST)) for each in asked]
+    return [(chain, line) for chain, line in lines if line]
+
+
+def _found(chain: Chain, task: "asyncio.Task[tuple[Start, list[Found]]]") -> list[Found]:
+    """What a look found; nothing where it had an error, or no end."""
+    if not task.done():
+        task.cancel()
+    elif (error := task.exception()) is not None:
+        log.warning("chain %s could not be compared: %s", chain.name, type(error).__name__)
+    else:
+        return task.result()[1]
+    return []
+
+
 async def settle(context: Context, chain: Chain, start: Start, found: Sequence[Found]) -> None:
     """Write down what it means for each wallet; `start` is as it was when they were looked at."""
-    await _freeze(context, chain, found)
+    await _freeze(context, chain, [each for each in found if _means_an_old_copy(each)])
     for each in found:
         if each.verdict is Verdict.WITHIN:
             await _within(context, chain, start, each)
@@ -112,8 +134,12 @@ def _means_an_old_copy(found: Found) -> bool:
     return found.verdict is Verdict.AHEAD and account.is_born and not account.is_compared and not is_first_use
 
 
+def _is_ahead(found: Found) -> bool:
+    return found.verdict is Verdict.AHEAD
+
+
 async def _freeze(context: Context, chain: Chain, found: Sequence[Found]) -> None:
-    old = [each for each in found if _means_an_old_copy(each) and each.account.stopped_at is None]
+    old = [each for each in found if each.account.stopped_at is None]
     if not old:
         return
     async with context.database.begin() as connection:

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chains.chain import Chain
-from chains.errors import NoEndpoint
 from intents.outside import accounts
 from intents.outside.compare import is_asked
 from intents.restored.keep import keep
@@ -110,18 +109,10 @@ async def _chains(connection: AsyncConnection, context: Context) -> list[tuple[C
     rows = await repository.listed(connection, enabled_only=True, page=Page(MAX_CHAINS, 0))
     enabled = {row["chain_id"]: chain_of(row) for row in rows}
     used = set(await accounts.chains_in_use(connection))
-    found = [(chain, True) for chain in enabled.values() if chain.chain_id in used or _has_endpoint(context, chain)]
+    found = [(chain, True) for chain in enabled.values() if chain.chain_id in used or context.chains.knows(chain)]
     others = [await load_chain(connection, chain_id) for chain_id in sorted(used - enabled.keys())]
     found += [(chain, False) for chain in others if chain is not None]
     return [(chain, is_enabled) for chain, is_enabled in found if is_asked(context, chain.chain_id)]
-
-
-def _has_endpoint(context: Context, chain: Chain) -> bool:
-    try:
-        context.chains.for_chain(chain)
-    except NoEndpoint:
-        return False
-    return True
 
 
 async def _nothing_known(context: Context, restore_id: UUID, chain: Chain) -> None:

@@ -315,6 +315,23 @@ async def test_at_a_start_a_wallet_born_here_that_is_ahead_freezes_the_instance(
         assert wallet.address not in refused.text
 
 
+async def test_at_a_start_a_wallet_born_here_that_this_copy_never_used_freezes_the_instance_too(
+    human: World, base: Chain, database: psycopg.AsyncConnection
+) -> None:
+    """Its first payment was after this copy was made, and of the same day as what the agent would spend now."""
+    agent, never, other = await human.agent(), await born_wallet(human, base), await born_wallet(human, base)
+    await paid(agent, other)
+    await used_elsewhere(base, never)
+    # in running it would be the wallet's own affair
+    await paid(agent, other)
+    await begin_anew(database)
+    refused = await pay(agent, other)
+    assert (refused.status_code, refused.json().get("type")) == (503, "restored_copy"), refused.text
+    # and it is listed, for the other tests of this instance too
+    account = bytes.fromhex(never.address[2:])
+    await database.execute("INSERT INTO wallets (chain_id, address, next_nonce) VALUES (8453, %s, 1)", (account,))
+
+
 async def test_a_chain_that_does_not_answer_keeps_only_its_own_wallets_waiting(
     human: World, base: Chain, optimism: Chain, nodes: dict[str, list[OddNode]], database: psycopg.AsyncConnection
 ) -> None:

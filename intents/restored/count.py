@@ -22,14 +22,18 @@ from vault.errors import conflict, not_found
 from vault.networks.service import find_chain
 
 _NEWEST = text("SELECT * FROM restores ORDER BY found_at DESC LIMIT 1 FOR UPDATE")
+# as a chain was called when it was listed: it may be gone by now
+_LISTED_AS = text("""
+    SELECT chain_id FROM restored_transactions WHERE :chain IN (chain, CAST(chain_id AS text)) LIMIT 1
+""")
 # of the newest restore that misses it: an amount that an earlier one misses still fills windows
 _ENTER = text("""
     UPDATE restored_transactions
     SET value_wei = CAST(:value_wei AS numeric), entered_at = clock_timestamp(), entered_by = :by
     WHERE id = (SELECT t.id FROM restored_transactions t JOIN restores r ON r.id = t.restore_id
                 WHERE t.chain_id = :chain_id AND t.address = :address AND t.nonce = :nonce AND t.tx_hash IS NULL
-                ORDER BY r.found_at DESC LIMIT 1)
-    RETURNING id
+                ORDER BY t.value_wei IS NULL DESC, r.found_at DESC LIMIT 1)
+    RETURNING id, chain
 """)
 # a block's time is its own node's word: one in the future would count for longer than any that is mined now
 _COUNT = text(f"""
@@ -72,13 +76,16 @@ async def count(context: Context, caller: Caller, wanted: CountRequest) -> Count
 
 async def _enter(connection: AsyncConnection, caller: Caller, entered: EnteredAmount) -> tuple[UUID, dict[str, Any]]:
     chain = await find_chain(connection, entered.chain)
-    if chain is None:
+    chain_id = (
+        (await connection.execute(_LISTED_AS, {"chain": entered.chain})).scalar() if chain is None else chain.chain_id
+    )
+    if chain_id is None:
         raise not_found(f"There is no chain {entered.chain}; nothing was counted.")
     address = parse_address(entered.wallet)
     done = await connection.execute(
         _ENTER,
         {
-            "chain_id": chain.chain_id,
+            "chain_id": chain_id,
             "address": address,
             "nonce": entered.nonce,
             "value_wei": int(entered.value_wei),
@@ -88,11 +95,11 @@ async def _enter(connection: AsyncConnection, caller: Caller, entered: EnteredAm
     row = done.first()
     if row is None:
         raise not_found(
-            f"No amount is missing for nonce {entered.nonce} of {format_address(address)} on {chain.name}: give the"
-            " first nonce of a listed range. Nothing was counted."
+            f"No amount is missing for nonce {entered.nonce} of {format_address(address)} on {entered.chain}: give"
+            " the first nonce of a listed range. Nothing was counted."
         )
     return row.id, {
-        "chain": chain.name,
+        "chain": row.chain,
         "wallet": format_address(address),
         "nonce": entered.nonce,
         "value_wei": entered.value_wei,

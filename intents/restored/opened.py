@@ -12,8 +12,7 @@ from vault.errors import conflict
 from vault.restores import gate
 
 # The human has seen the list: what all endpoints count is accounted for, and what a signature proves, not what a
-# single one may make up. The chain is asked again before such a wallet signs: what came after the list is not in it,
-# and freezes or stops anew.
+# single one may make up.
 _ACCEPT = text("""
     INSERT INTO wallets AS w (chain_id, address, next_nonce, accounted_to)
     SELECT chain_id, address, counted, counted FROM (
@@ -26,8 +25,14 @@ _ACCEPT = text("""
     ON CONFLICT (chain_id, address) DO UPDATE
     SET next_nonce = GREATEST(w.next_nonce, excluded.next_nonce),
         accounted_to = GREATEST(w.accounted_to, excluded.accounted_to),
-        compared_epoch = NULL, stopped_at = NULL, stopped_why = NULL
+        stopped_at = NULL, stopped_why = NULL
 """)
+# All chains are asked again, as at a start, before any wallet signs: what came after the list is not in it, and
+# freezes or stops anew.
+_ASK_AGAIN = (
+    text("UPDATE wallets SET compared_epoch = NULL WHERE compared_epoch IS NOT NULL"),
+    text("DELETE FROM chains_compared"),
+)
 # from then on 24 h, for which nothing is paid twice by mistake
 _OPEN = text(f"""
     UPDATE restores SET opened_at = {LATEST_NOW}, opened_by = :by WHERE id = :restore_id AND opened_at IS NULL
@@ -47,5 +52,7 @@ async def open_copy(context: Context, caller: Caller) -> None:
             raise conflict("What was listed is not counted yet (POST /v1/admin/restore/count): it stays frozen.")
         await platform_admin(await still(connection, caller))
         await connection.execute(_ACCEPT, {"restore_id": restore.id})
+        for statement in _ASK_AGAIN:
+            await connection.execute(statement)
         await connection.execute(_OPEN, {"restore_id": restore.id, "by": caller.id})
         await write_for(connection, caller, "restore.open", "restore", restore.id, found_by=restore.found_by)

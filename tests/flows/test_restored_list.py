@@ -10,7 +10,7 @@ from eth_account import Account
 from tests.support.faulty_rpc import Answer, Change, Drop, Item, Refuse
 from tests.support.instance import Running, start_instance
 from tests.support.odd_node import COUNT, EVERY, LATEST, OddNode, Row
-from tests.support.outside import born_wallet, external_chain, imported_wallet
+from tests.support.outside import born_wallet, external_chain, imported_wallet, used_elsewhere
 from tests.support.published import assert_declared
 from tests.support.world import ETHER, Agent, Chain, Wallet, World, address, until
 
@@ -229,6 +229,57 @@ async def test_a_wallet_that_this_copy_never_used_is_looked_at_too(
     assert (await pay(agent, wallet, "0.2")).status_code == 403
     sent = await pay(agent, wallet, "0.1")
     assert sent.status_code == 201, sent.text
+
+
+async def test_what_comes_after_the_list_freezes_anew(
+    human: World, base: Chain, database: psycopg.AsyncConnection
+) -> None:
+    """A payment of the lost part that nobody had in a pool yet, of a wallet of which nothing was missing."""
+    agent, wallet = await human.agent(tx_daily_limit_eth="2"), await born_wallet(human, base)
+    sent = await paid(agent, wallet, "0.5")
+    await database.execute("UPDATE transactions SET status = 'final', final_at = now() WHERE id = %s", (sent["id"],))
+    await freeze(database)
+    assert of(await listed(human), wallet) == []
+    await used_elsewhere(base, wallet)
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    refused = await pay(agent, wallet, "0.1")
+    assert (refused.status_code, refused.json()["type"]) == (503, "restored_copy"), refused.text
+    (range_,) = of(await listed(human), wallet)
+    assert (range_["nonce"], range_["last_nonce"]) == (1, 1)
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    assert (await pay(agent, wallet, "0")).status_code == 403
+    amount = {"chain": "base", "wallet": wallet.address, "nonce": 1, "value_wei": "1"}
+    await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
+    assert (await paid(agent, wallet, "0.1"))["nonce"] == 2
+
+
+async def test_an_amount_is_entered_for_a_chain_that_was_removed_and_for_every_restore_that_misses_it(
+    human: World, base: Chain, database: psycopg.AsyncConnection
+) -> None:
+    agent, wallet = await human.agent(tx_daily_limit_eth="2"), await born_wallet(human, base)
+    fields = {"name": "gone", "chain_id": 424_242, "display_name": "Gone"}
+    made = await human.post("/v1/admin/chains", fields)
+    await database.execute(
+        "INSERT INTO wallets (chain_id, address, next_nonce) VALUES (424242, %s, 7)",
+        (bytes.fromhex(wallet.address[2:]),),
+    )
+    removed = await human.http.delete(f"/v1/admin/chains/{made['id']}", headers=human.headers)
+    assert removed.status_code == 204, removed.text
+    for _ in range(2):
+        await freeze(database)
+        assert [(each["chain"], each["nonce"]) for each in of(await listed(human), wallet)][-1] == ("gone", 7)
+        await human.post(f"{PATH}/count", {}, status=200)
+        await opened(human)
+    amount = {"chain": "gone", "wallet": wallet.address, "nonce": 7, "value_wei": "0"}
+    for still in (1, 0):
+        assert (await pay(agent, wallet, "0")).status_code == 403
+        await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
+        shown = (await human.http.get(PATH, headers=human.headers)).json()
+        assert len([each for each in of(shown, wallet) if "value_wei" not in each]) == still
+    assert (await pay(agent, wallet, "1")).status_code == 201
+    await database.execute("DELETE FROM wallets WHERE chain_id = 424242")
 
 
 async def test_a_chain_that_does_not_answer_is_waited_for(

@@ -21,6 +21,8 @@ from signer.token_order import order_of
 
 Args = dict[str, Any]
 
+PUT_BACK: Final = "put back the token that this database was used with"
+
 
 class Operations:
     """The signer's whole state, built once; everything runs on the one thread that owns the HSM."""
@@ -49,7 +51,7 @@ class Operations:
                 await self.tokens.open()
                 await self.audit.open()
             except KeyMissing:
-                raise WrongToken("a stored key does not load with this token (NoSuchKey)") from None
+                raise WrongToken(f"a stored key does not load with this token (NoSuchKey): {PUT_BACK}") from None
         self.custody = self.hsm.guarded(lambda: custody.attack(self.hsm))
         custody.demand(self.custody)
         newest = await self.store.newest_key()
@@ -57,7 +59,7 @@ class Operations:
             try:
                 await self.keys.load(newest.id)
             except SignerError as error:
-                raise WrongToken(f"a stored key does not load with this token ({error})") from None
+                raise WrongToken(f"a stored key does not load with this token ({error}): {PUT_BACK}") from None
         await self.epoch.open()
 
     # 1. At once, on arrival: one call of the HSM, no database

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from talon.database import DatabaseError, Urls, enter_all
+from talon.layout import Layout
 from talon.settings import Settings, SettingsError
 
 FIRST_PAUSE_S = 1.0
@@ -26,6 +27,20 @@ def look_at_files(settings: Settings) -> None:
         _require_file("TALON_ANVIL_BINARY", settings.anvil_binary, "the local chain's program")
         if not os.access(settings.anvil_binary, os.X_OK):
             raise SettingsError("TALON_ANVIL_BINARY names a file that may not be run")
+
+
+def require_token(settings: Settings) -> None:
+    """A database that was used needs the token that its keys were made in: a new one, which the start would make in
+    its place, opens none of them; SettingsError."""
+    home = Layout(settings.home.absolute())
+    if settings.pkcs11_module is not None or settings.database_url is not None or home.token.exists():
+        return
+    if (home.postgres / "data" / "PG_VERSION").exists():
+        raise SettingsError(
+            f"TALON_HOME ({home.home}) has a database, but the token with its keys is gone ({home.token}): put it"
+            " back, or restore a back-up; with an HSM of your own, set TALON_PKCS11_MODULE, _TOKEN and _PIN_FILE"
+            " again"
+        )
 
 
 def read_pin(path: Path) -> str:
@@ -86,4 +101,6 @@ def _why_not_listening(host: str, port: int, error: OSError) -> str:
         return f"TALON_PORT: port {port} of {host} is taken; choose another, or stop what listens there"
     if error.errno in {errno.EACCES, errno.EPERM}:
         return f"TALON_PORT: port {port} may not be listened on by this user; choose one above 1023"
-    return f"TALON_HOST: this machine cannot listen on {host}: {error.strerror}"
+    # Python adds the address once more, in brackets
+    said = (error.strerror or type(error).__name__).partition(" (while")[0]
+    return f"TALON_HOST: this machine cannot listen on {host}: {said}"

@@ -31,7 +31,7 @@ from talon.postgres import EmbeddedPostgres
 from talon.postgres_part import PostgresPart
 from talon.processes import stop_all
 from talon.settings import Settings
-from talon.start_checks import listen, look_at_files, wait_for_database
+from talon.start_checks import listen, look_at_files, require_token, wait_for_database
 from talon.tend import Tender
 from talon.token import TokenInfo, init_token
 
@@ -98,6 +98,7 @@ class Supervisor:
         settings, layout = self.settings, self.layout
         # 1. What is cheapest to fail on first.
         look_at_files(settings)
+        require_token(settings)
         api_listener = listen(settings.host, settings.port, BACKLOG)
         self.listeners.append(api_listener)
         identities = choose_identities(layout, self.say)
@@ -181,6 +182,11 @@ class Supervisor:
         directory = epoch.directory_of(self.settings, self.layout.home, self.say)
         with database_words():
             started = epoch.start(urls.owner, directory, signer_uid, in_token)
+        if directory is not None and started.file is None:
+            self.say(
+                f"warning: the epoch cannot be kept in {directory}, so an older home that is put back by hand is"
+            )
+            self.say("         noticed by its chains alone; see TALON_EPOCH_DIRECTORY in README.md")
         if started.frozen is not None:
             self.say(f"frozen: nothing is signed: {started.frozen} What to do stands in docs/backup.md")
         fresh = self.layout.instance.with_suffix(".new")

@@ -66,7 +66,7 @@ def make(
             has_chain=bool(chain),
             absent=absent,
         )
-        say(f"database: {len(taken.tables)} tables, about {shown(taken.size)}")
+        say(f"database: {len(taken.tables)} tables, about {shown(taken.size)} on disk with its indexes")
         with sealing(file, lock) as stream:
             writer = Writer(stream, manifest)
             _add_tables(writer, taken, say)
@@ -105,7 +105,7 @@ def _add_tables(writer: Writer, taken: Snapshot, say: Callable[[str], None]) -> 
 
     for table in taken.tables:
         writer.part(f"database/{table}", told_of(taken.rows(table), table))
-    say(f"database: {shown(done)} written")
+    say(f"database: {shown(done)} of rows written")
 
 
 def _add_files(writer: Writer, kind: str, directory: Path, names: list[str], say: Callable[[str], None]) -> None:

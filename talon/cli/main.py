@@ -11,7 +11,6 @@ from talon.cli.stop import stop
 
 app = typer.Typer(
     name="talon",
-    help="A vault and transaction engine for AI agents.",
     no_args_is_help=True,
     add_completion=False,
     # a traceback with local variables would print passwords

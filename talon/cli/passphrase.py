@@ -26,12 +26,14 @@ def known_passphrase(file: Path | None) -> str:
         try:
             with file.open() as opened:
                 passphrase = opened.readline(MAX_CHARS + 2).rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"the passphrase file {file} cannot be read ({type(error).__name__})") from None
+        except OSError as error:
+            raise CommandError(f"the passphrase file {file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise CommandError(f"the passphrase file {file} cannot be read: it holds no text") from None
     elif sys.stdin.isatty():
         passphrase = getpass.getpass("passphrase of the back-up: ")
     else:
         raise CommandError("there is no terminal to ask for the passphrase: use --passphrase-file, or a key")
     if not passphrase or len(passphrase) > MAX_CHARS:
-        raise CommandError("the passphrase is empty, or too long")
+        raise CommandError(f"the passphrase is empty, or longer than {MAX_CHARS} characters")
     return passphrase

@@ -29,6 +29,9 @@ Replace = Annotated[
     bool, typer.Option("--replace", help="Take the place of a home that is there, which is kept beside it.")
 ]
 
+SECRET = "AGE-SECRET-KEY-1"  # noqa: S105 - how every such key begins
+MAX_IDENTITY_BYTES = 1 << 16
+
 
 def restore(
     file: Source, identity: Identity = None, passphrase_file: PassphraseFile = None, replace: Replace = False
@@ -56,8 +59,9 @@ def restore(
         except (DBAPIError, psycopg.Error) as error:
             raise CommandError(f"PostgreSQL does not take the data ({_code(error)}). Nothing was changed.") from None
         except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
             raise CommandError(
-                f"it cannot be restored: {error.strerror or type(error).__name__}. Nothing was changed."
+                f"it cannot be restored: {error.strerror or type(error).__name__}{where}. Nothing was changed."
             ) from None
     say(f"restored instance {restored.manifest.instance_id} into {home}")
     if restored.aside is not None:
@@ -72,11 +76,18 @@ def key_for(file: Path, identity: Path | None, passphrase_file: Path | None) -> 
     with file.open("rb") as opened:
         by_passphrase = is_locked_by_passphrase(opened)
     if by_passphrase:
+        if identity is not None and passphrase_file is None:
+            raise CommandError("this back-up is under a passphrase, not for a key: leave --identity out")
         return Key(passphrase=known_passphrase(passphrase_file))
     if identity is None:
         raise CommandError("this back-up is for a key: name the file with its secret half (--identity)")
-    lines = identity.read_text().splitlines()
-    return Key(identities=tuple(line for line in lines if line.strip() and not line.startswith("#")))
+    with identity.open("rb") as opened:
+        lines = opened.read(MAX_IDENTITY_BYTES).decode(errors="replace").splitlines()
+    # age-keygen writes the public half beside it, and people do
+    found = tuple(line.strip() for line in lines if line.strip().startswith(SECRET))
+    if not found:
+        raise CommandError(f"{identity} holds no age secret key ({SECRET}…)")
+    return Key(identities=found)
 
 
 def _code(error: DBAPIError | psycopg.Error) -> str:

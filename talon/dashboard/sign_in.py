@@ -30,12 +30,15 @@ def to_login(target: str) -> Response:
     return RedirectResponse(f"/login?{urlencode({'next': target})}", status_code=303)
 
 
+NO_CONSOLE = "There is no console here: whatever else you do, you do by requests. /openapi.json lists them."
+
+
 @router.get("/")
 async def front(visitor: Visitor) -> Response:
     """Where everybody begins."""
     if visitor.person is None:
         return to_login("/")
-    return visitor.show("Welcome", lines=("You are signed in.",))
+    return visitor.show("Welcome", lines=("You are signed in.", NO_CONSOLE))
 
 
 @router.get("/login")

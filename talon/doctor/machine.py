@@ -12,7 +12,7 @@ from talon.doctor.finding import Finding, fault, ok, warning
 from talon.home import HomeError, HomeInUse, home_lock
 from talon.layout import Layout
 from talon.settings import Settings, SettingsError
-from talon.start_checks import listen, look_at_files, read_pin
+from talon.start_checks import listen, look_at_files, read_pin, require_token
 from talon.token import TokenError, find_module
 
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
@@ -71,7 +71,7 @@ def ports(settings: Settings) -> list[Finding]:
         if settings.anvil_port:
             check_port(settings.anvil_port)
     except (SettingsError, AnvilError) as error:
-        return [fault("ports", str(error), "choose another port, or stop what listens there")]
+        return [fault("ports", str(error), "ss -ltnp shows who listens; is it Talon, on another TALON_HOME?")]
     return [ok("ports", "free")]
 
 
@@ -81,6 +81,10 @@ def token(settings: Settings) -> list[Finding]:
         return [_pin_file(settings.pkcs11_pin_file)]
     place = Layout(settings.home.absolute()).token
     if not place.exists():
+        try:
+            require_token(settings)
+        except SettingsError as error:
+            return [fault("token", str(error), "see docs/backup.md")]
         return [ok("token", "there is none yet: talon serve makes it")]
     pin, tokens = place / "pin", place / "tokens"
     if not os.access(place, os.R_OK | os.X_OK):

@@ -40,7 +40,8 @@ def instance(settings: Settings) -> list[Finding]:
     found = [ok("instance", "healthy")]
     if health.get("status") != "healthy":
         found = [fault("instance", " ".join(health.get("reasons", [])) or "degraded", mend)]
-    found += [warning("instance", note, "see docs/metrics.md") for note in health.get("notes", [])]
+    for note in health.get("notes", []):
+        found.append(warning("instance", note, f"see docs/{'backup' if note.startswith('Frozen') else 'metrics'}.md"))
     checks = hsm.get("custody_checks") or {}
     broken = [name for name, result in checks.items() if result != "refused"]
     if broken or hsm.get("status") != "ok":

@@ -235,15 +235,35 @@ async def test_the_doctor_changes_nothing_in_a_stopped_instance(own: Running) ->
     assert f"fault    ports: TALON_PORT: port {own.port} of 127.0.0.1 is taken" in done.stdout
 
 
-async def test_the_same_on_a_stopped_instance_and_the_next_start_makes_no_second_admin(own: Running) -> None:
+async def test_the_doctor_misses_the_token_of_a_database_that_was_used(own: Running, tmp_path: Path) -> None:
+    own.layout.token.rename(tmp_path / "token")
+    try:
+        done = await asyncio.to_thread(talon, own, "doctor")
+    finally:
+        (tmp_path / "token").rename(own.layout.token)
+    assert done.returncode == 1
+    assert f"fault    token: TALON_HOME ({own.home}) has a database, but the token" in done.stdout
+
+
+async def test_the_same_on_a_stopped_instance_and_the_next_start_makes_no_second_admin(
+    own: Running, tmp_path: Path
+) -> None:
     moved = await asyncio.to_thread(talon, own, "admin", "change-email", "ops@example.org")
     assert moved.returncode == 0, moved.stderr
     new = shown(await asyncio.to_thread(talon, own, "admin", "reset-password"))
+    (tmp_path / "file").touch()
     again = await start_instance(
-        own.home, {"TALON_ANVIL_PORT": "0", "TALON_PORT": str(free_port()), "TALON_ADMIN_EMAIL": "third@example.org"}
+        own.home,
+        {
+            "TALON_ANVIL_PORT": "0",
+            "TALON_PORT": str(free_port()),
+            "TALON_ADMIN_EMAIL": "third@example.org",
+            "TALON_EPOCH_DIRECTORY": str(tmp_path / "file"),
+        },
     )
     try:
         said = "".join(again.lines)
+        assert f"warning: the epoch cannot be kept in {tmp_path / 'file'}, so" in said
         assert "TALON_ADMIN_EMAIL counts for the first start only: the first human is ops@example.org" in said
         assert (await log_in(again, "ops@example.org", new)).status_code == 200
         with psycopg.connect(again.owner_dsn) as connection:

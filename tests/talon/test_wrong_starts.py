@@ -107,6 +107,12 @@ STARTS = [
     Start("a home below a file", "TALON_HOME (…) lies below a file (…)", {"TALON_HOME": "FILE/home"}),
     Start("a home that cannot be made", "TALON_HOME (…) cannot be made: …", {"TALON_HOME": "/proc/talon"}),
     Start(
+        "a home that lost its token",
+        "TALON_HOME (…) has a database, but the token with its keys is gone (…/token): put it back, or restore a"
+        " back-up; with an HSM of your own, set TALON_PKCS11_MODULE, _TOKEN and _PIN_FILE again",
+        {"TALON_HOME": "LOST"},
+    ),
+    Start(
         "a home on a file system without locks",
         "the file system of TALON_HOME (…) has no locks (No locks available), so that nothing would keep two"
         " instances from the same keys: choose a home on a local disk",
@@ -184,9 +190,12 @@ def test_it_is_said_before_anything_runs(start: Start, tmp_path: Path, monkeypat
     monkeypatch.setattr("talon.cli.serve.configure", lambda _: None)
     (tmp_path / "EMPTY").touch()
     (tmp_path / "FILE").write_text("1234")
+    (tmp_path / "LOST" / "postgres" / "data").mkdir(parents=True)
+    (tmp_path / "LOST" / "postgres" / "data" / "PG_VERSION").write_text("18")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         places = {"FILE": str(tmp_path / "FILE"), "EMPTY": str(tmp_path / "EMPTY"), "NONE": str(tmp_path / "NONE")}
         places |= {"TAKEN": str(taken.getsockname()[1]), "FILE/home": str(tmp_path / "FILE" / "home")}
+        places["LOST"] = str(tmp_path / "LOST")
         chosen = {name: places.get(value, value) for name, value in start.environment.items()}
         for name in [name for name in os.environ if name.startswith("TALON_")]:
             monkeypatch.delenv(name)
@@ -195,6 +204,7 @@ def test_it_is_said_before_anything_runs(start: Start, tmp_path: Path, monkeypat
     (line,) = done.output.splitlines()
     assert line.startswith("talon stopped: ")
     assert said_in(start.sentence, line), line
+    assert "…" in start.sentence or line == f"talon stopped: {start.sentence}"
     # never the value, which may hold a secret
     assert not any("@" in value and value in line for value in chosen.values())
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from talon.bootstrap import authorities, npm
-from talon.bootstrap.current import PRODUCTION, REQUIREMENTS, TEST, choose, installed, is_current, remember
+from talon.bootstrap.current import PRODUCTION, REQUIREMENTS, TEST, choose, forget, installed, is_current, remember
 from talon.bootstrap.launcher import write_launcher
 from talon.bootstrap.places import NODE_MODULES, PACKAGES, ROOT, TOOLS, VENV
 from talon.bootstrap.python import SETUP_VENV, install_packages, make_setup_tools, pip_settings
@@ -46,6 +46,7 @@ def set_up(wanted: str, chain: bool) -> None:
     """All steps; each says in one line what it does."""
     began = time.monotonic()
     (TOOLS / "home").mkdir(parents=True, exist_ok=True)
+    forget()
     # 1. What only the system has.
     believed = authorities.for_tools(authorities.bundle())
     install_system_packages(believed)

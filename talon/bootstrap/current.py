@@ -53,8 +53,18 @@ def stamp(wanted: str, chain: bool) -> dict[str, object]:
     return {"set": wanted, "chain": chain, "inputs": digest.hexdigest()}
 
 
+def forget() -> None:
+    """A set-up begins: until it is complete, what is there is of this kind at most."""
+    if (found := installed()) is not None:
+        _write({"set": found, "chain": False, "inputs": "in the making"})
+
+
 def remember(wanted: str, chain: bool) -> None:
     """The set-up is complete."""
+    _write(stamp(wanted, chain))
+
+
+def _write(said: dict[str, object]) -> None:
     fresh = STAMP.with_suffix(".new")
-    fresh.write_text(json.dumps(stamp(wanted, chain)))
+    fresh.write_text(json.dumps(said))
     fresh.rename(STAMP)

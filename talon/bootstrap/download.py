@@ -48,7 +48,10 @@ def matches(content: bytes, integrity: str) -> bool:
 
 def _read(url: str, headers: dict[str, str], authorities: Path | None) -> bytes:
     context = ssl.create_default_context(cafile=str(authorities) if authorities else None)
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked by the caller
+    request = urllib.request.Request(url)  # noqa: S310 - the scheme is checked by the caller
+    for name, value in headers.items():
+        # not on to where the registry may point: a log-in is for the registry alone
+        request.add_unredirected_header(name, value)
     deadline = time.monotonic() + WHOLE_S
     content = bytearray()
     with urllib.request.urlopen(request, timeout=QUIET_S, context=context) as answer:  # noqa: S310

@@ -91,7 +91,9 @@ def unpack(package: Package, content: bytes) -> None:
             # npm's archives have one directory on top, whatever its name
             inner = PurePosixPath(*PurePosixPath(member.name).parts[1:])
             size += member.size
-            if not member.isfile() or ".." in inner.parts or not inner.parts or size > MAX_UNPACKED_BYTES:
+            if size > MAX_UNPACKED_BYTES:
+                raise SetupError(f"{package.name} is larger than {MAX_UNPACKED_BYTES} bytes")
+            if not member.isfile() or ".." in inner.parts or not inner.parts:
                 continue
             file = archive.extractfile(member)
             assert file is not None

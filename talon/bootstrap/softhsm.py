@@ -42,8 +42,15 @@ def unpack_softhsm() -> None:
         if done.returncode != 0:
             raise SetupError(f"{HINT}\n{done.stderr.strip()[-500:]}")
         shutil.rmtree(TOOLS / "apt", ignore_errors=True)
+    fresh = TOOLS / "deb.new"
+    shutil.rmtree(fresh, ignore_errors=True)
     for package in archive.glob("libsofthsm2_*.deb"):
-        run(["dpkg-deb", "-x", str(package), str(TOOLS)])
+        run(["dpkg-deb", "-x", str(package), str(fresh)])
+    # by a rename, so that half a library is not found for ever after
+    shutil.rmtree(TOOLS / "usr", ignore_errors=True)
+    if (fresh / "usr").is_dir():
+        (fresh / "usr").rename(TOOLS / "usr")
+    shutil.rmtree(fresh, ignore_errors=True)
     found = find_softhsm()
     load = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
     if not found or not succeeds([sys.executable, "-I", "-c", load, found]):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from talon.bootstrap import __main__ as bootstrap
 from talon.bootstrap import authorities, current, npm, registry, softhsm, steps, system
 from talon.bootstrap.environment import inherited
 from talon.bootstrap.places import ROOT, VENV
@@ -98,6 +99,59 @@ def test_who_has_what_tests_need_keeps_it_unless_told_otherwise(
     (tmp_path / "stamp").write_text("of an older version")
     assert current.installed() is None
     assert not current.is_current(current.TEST, chain=True)
+
+
+def test_a_set_up_that_was_broken_off_is_not_taken_for_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer checkout's set-up ends half way, and the older one is checked out again: its stamp is there still."""
+    monkeypatch.setattr(current, "STAMP", tmp_path / "stamp")
+    current.remember(current.TEST, chain=True)
+    current.forget()
+    assert not current.is_current(current.TEST, chain=True)
+    assert current.choose(current.PRODUCTION, exactly=False) == current.TEST
+    (tmp_path / "stamp").unlink()
+    current.forget()
+    assert current.installed() is None
+
+
+def broken_off() -> None:
+    raise SetupError("broken off")
+
+
+def test_a_set_up_says_first_that_what_is_there_may_be_half_of_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(bootstrap, "install_packages", lambda *_: broken_off())
+    monkeypatch.setattr(bootstrap, "install_system_packages", lambda _: None)
+    monkeypatch.setattr(bootstrap, "make_setup_tools", lambda _: None)
+    monkeypatch.setattr(bootstrap, "pip_settings", dict)
+    current.remember(current.TEST, chain=True)
+    with pytest.raises(SetupError, match="broken off"):
+        bootstrap.set_up(current.TEST, chain=True)
+    assert not current.is_current(current.TEST, chain=True)
+
+
+def test_a_library_that_was_unpacked_in_part_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools, programs = tmp_path / "tools", tmp_path / "bin"
+    programs.mkdir()
+    place = "usr/lib/machine/softhsm"
+    for name, script in {
+        "apt-get": "touch libsofthsm2_2.6.1.deb",
+        # the disk is full
+        "dpkg-deb": f'mkdir -p "$3/{place}" && echo half > "$3/{place}/libsofthsm2.so" && exit 2',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(softhsm, "TOOLS", tools)
+    monkeypatch.setattr(softhsm, "PLACES", ())
+    with pytest.raises(SetupError):
+        softhsm.unpack_softhsm()
+    assert softhsm.find_softhsm() is None
 
 
 def test_steps_find_a_home_and_nothing_that_leads_them_astray(tmp_path: Path) -> None:

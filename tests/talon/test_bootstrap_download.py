@@ -9,6 +9,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -39,9 +40,16 @@ CONTENT = archive("package/bin/tool", "package/package.json", "package/../../out
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
+    # path and log-in of each request
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
     def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Authorization"]))
         found = self.path == "/archive.tgz"
-        self.send_response(200 if found else 404)
+        self.send_response(302 if self.path == "/moved.tgz" else 200 if found else 404)
+        if self.path == "/moved.tgz":
+            # another host, as far as anybody can tell by its name
+            self.send_header("Location", f"https://localhost:{self.server.server_address[1]}/archive.tgz")
         self.end_headers()
         self.wfile.write(CONTENT if found else b"")
 
@@ -89,6 +97,14 @@ def test_another_content_is_not_taken(company: tuple[str, Path]) -> None:
         fetch(f"{url}/archive.tgz", integrity(b"another"), {}, authority)
 
 
+def test_a_log_in_goes_to_its_registry_and_not_where_that_points(company: tuple[str, Path]) -> None:
+    url, authority = company
+    Registry.asked.clear()
+    log_in = {"Authorization": "Bearer of-the-registry"}
+    assert fetch(f"{url}/moved.tgz", integrity(CONTENT), log_in, authority) == CONTENT
+    assert Registry.asked == [("/moved.tgz", "Bearer of-the-registry"), ("/archive.tgz", None)]
+
+
 def test_what_is_not_there_is_said(company: tuple[str, Path]) -> None:
     url, authority = company
     with pytest.raises(SetupError, match="the registry answered 404"):
@@ -97,6 +113,15 @@ def test_what_is_not_there_is_said(company: tuple[str, Path]) -> None:
         fetch("file:///etc/passwd", integrity(CONTENT), {}, authority)
     with pytest.raises(SetupError, match="cannot be reached"):
         fetch("http://127.0.0.1:1/archive.tgz", integrity(CONTENT), {}, authority)
+
+
+def test_an_archive_that_is_too_large_is_not_taken_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npm, "NODE_MODULES", tmp_path / "node_modules")
+    monkeypatch.setattr(npm, "MAX_UNPACKED_BYTES", 9)
+    package = npm.Package("tool", "tool", "1.0.0", integrity(CONTENT))
+    with pytest.raises(SetupError, match="tool is larger than"):
+        npm.unpack(package, CONTENT)
+    assert not npm.is_there(package)
 
 
 def test_an_archive_is_unpacked_below_its_place_and_nowhere_else(

@@ -42,6 +42,8 @@ MINING_TIMEOUT_S = 60.0
 MAX_FAILURES = 3
 # so often more is waited for senders who do not pause
 MAX_LATE = 10
+# after a disk that took nothing
+ANEW_PAUSE_S = 5.0
 PORT_TIMEOUT_S = 5.0
 
 
@@ -57,14 +59,15 @@ class Keeper:
         # what the memory may come to: more than asked for when the accounts alone take that much
         self.bound = memory
         self.pace = Pace(time.monotonic(), time.monotonic())
-        self.quiet_since = self.save_after = time.monotonic()
+        self.quiet_since = self.save_after = self.anew_after = time.monotonic()
         self.saved_head: str | None = None
         self.failures = 0
 
     def run(self) -> int:
         """Until told to stop (0) or until anvil ends (1); AnvilError when it does not start."""
         try:
-            self._start(self._load())
+            with self.saved.unpacked(self._load()) as loaded:
+                self._start(loaded)
             self.pace = Pace(time.monotonic() + LIVELY_S, time.monotonic())
             while not self.stopping.wait(BLOCK_TIME_S):
                 if self._is_lost():
@@ -82,7 +85,9 @@ class Keeper:
 
     def _is_lost(self) -> bool:
         """Whether anvil died, was stopped, or does not answer any more."""
-        assert self.process is not None
+        if self.process is None:
+            # it did not come back when it was begun anew
+            return True
         return self.process.poll() is not None or self.failures >= MAX_FAILURES or _is_halted(self.process.pid)
 
     def _round(self, now: float) -> None:
@@ -102,7 +107,7 @@ class Keeper:
         assert self.process is not None
         taken = _resident(self.process.pid)
         is_quiet = now - self.quiet_since >= QUIET_S
-        if taken > 2 * self.bound or (taken > self.bound and is_quiet):
+        if now >= self.anew_after and (taken > 2 * self.bound or (taken > self.bound and is_quiet)):
             self._begin_anew()
 
     def _waiting(self) -> int:
@@ -124,12 +129,20 @@ class Keeper:
             # it came meanwhile
             call(self.url, "evm_mine", timeout_s=MINING_TIMEOUT_S)
             dumped = self._dump_with_history()
-        self._end()
         state = shorten(json.loads(gzip.decompress(dumped)))
         self._save(gzip.compress(json.dumps(state, separators=(",", ":")).encode(), 6))
-        self._start(state)
-        if ahead:
-            call(self.url, "evm_increaseTime", ahead)
+        with contextlib.ExitStack() as stack:
+            try:
+                loaded = stack.enter_context(self.saved.unpacked(state))
+            except OSError as error:
+                # before the end, because a disk that takes nothing would make it one
+                self.anew_after = time.monotonic() + ANEW_PAUSE_S
+                say(f"the local chain is not begun anew: {error.strerror}")
+            else:
+                self._end()
+                self._start(loaded)
+                if ahead:
+                    call(self.url, "evm_increaseTime", ahead)
         if automatic:
             call(self.url, "evm_setAutomine", True)
         if interval is not None:
@@ -149,7 +162,7 @@ class Keeper:
                 "put it back, or remove it to begin a new chain"
             ) from None
 
-    def _start(self, state: dict[str, Any] | None) -> None:
+    def _start(self, loaded: Path | None) -> None:
         deadline = time.monotonic() + PORT_TIMEOUT_S
         while True:
             try:
@@ -159,10 +172,7 @@ class Keeper:
                 # the one before us may be about to end
                 if time.monotonic() > deadline or self.stopping.wait(0.05):
                     raise
-        with self.saved.unpacked(state) as loaded:
-            self.process = chain.start(
-                self.binary, self.port, block_time_s=None, keep_states=MAX_STATES, loads=loaded
-            )
+        self.process = chain.start(self.binary, self.port, block_time_s=None, keep_states=MAX_STATES, loads=loaded)
         self.bound = max(self.memory, 2 * _resident(self.process.pid))
 
     def _end(self) -> None:

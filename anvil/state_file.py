@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,16 @@ class StateFile:
     def write(self, packed: bytes) -> None:
         """Replace what is saved by this gzip of a state."""
         fresh = self.directory / f".{PACKED}.new"
-        with fresh.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with fresh.open("wb") as file:
+                file.write(packed)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # half of it would only be in the way on a full disk
+            with suppress(OSError):
+                fresh.unlink()
+            raise
         fresh.replace(self.packed)
         # what an earlier version left would only grow old
         (self.directory / PLAIN).unlink(missing_ok=True)
@@ -51,8 +57,9 @@ class StateFile:
             yield None
             return
         loaded = self.directory / LOADED
-        loaded.write_text(json.dumps(state, separators=(",", ":")))
         try:
+            loaded.write_text(json.dumps(state, separators=(",", ":")))
             yield loaded
         finally:
-            loaded.unlink(missing_ok=True)
+            with suppress(OSError):
+                loaded.unlink()

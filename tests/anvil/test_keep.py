@@ -233,6 +233,32 @@ def test_what_cannot_be_saved_is_saved_later(kept: Kept) -> None:
     assert call(kept.url, "eth_getTransactionReceipt", paid["transactionHash"])
 
 
+def test_a_full_disk_does_not_end_a_chain_that_should_begin_anew(kept: Kept) -> None:
+    """What could not be saved would be lost with it."""
+    kept.start("--memory", str(50 * 2**20))
+    kept.saves()
+    obstacles = [kept.directory / ".state.json.gz.new", kept.directory / "loaded.json"]
+    for obstacle in obstacles:
+        kept.until(lambda obstacle=obstacle: _made(obstacle))  # type: ignore[misc]  # bound now
+    paid, pid = kept.pay(), kept.chain_pid()
+    for _ in range(5):
+        call(kept.url, "anvil_mine", hex(200), timeout_s=patient(60))
+        kept.pay()
+    assert kept.process is not None
+    assert kept.process.stderr is not None
+    # it comes to want it, says why it does not, and goes on
+    assert any("not begun anew: Is a directory" in line for line in kept.process.stderr)
+    assert kept.chain_pid() == pid
+    assert kept.pay()
+    assert call(kept.url, "eth_getTransactionReceipt", paid["transactionHash"])
+    for obstacle in obstacles:
+        obstacle.rmdir()
+    count = kept.count()
+    kept.until(lambda: not Path(f"/proc/{pid}").exists())
+    kept.until(lambda: kept.ask("eth_blockNumber"))
+    assert kept.count() == count
+
+
 def _made(directory: Path) -> bool:
     try:
         directory.mkdir()

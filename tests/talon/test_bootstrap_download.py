@@ -49,7 +49,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.send_response(302 if self.path == "/moved.tgz" else 200 if found else 404)
         if self.path == "/moved.tgz":
             # another host, as far as anybody can tell by its name
-            self.send_header("Location", f"https://localhost:{self.server.server_address[1]}/archive.tgz")
+            port = self.headers["Host"].rpartition(":")[2]
+            self.send_header("Location", f"https://localhost:{port}/archive.tgz")
         self.end_headers()
         self.wfile.write(CONTENT if found else b"")
 

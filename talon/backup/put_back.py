@@ -22,7 +22,7 @@ from talon import __version__
 from talon.backup import files, swap
 from talon.backup.archive import Reader
 from talon.backup.envelope import DAMAGED, Key, opening
-from talon.backup.errors import BackupError
+from talon.backup.errors import BackupError, HalfRestoredError
 from talon.backup.manifest import Manifest, require_known, require_same_parts
 from talon.backup.sizes import shown
 from talon.backup.tables import CONNECT_TIMEOUT_S, Load, is_empty
@@ -58,7 +58,7 @@ def put_back(
 ) -> Restored:
     """Restore `source` as `home`; an external database is filled in one transaction, just before.
 
-    BackupError, HomeError or OSError, and nothing is changed then.
+    BackupError, HomeError or OSError, and nothing is changed then but what HalfRestoredError says.
     """
     with contextlib.ExitStack() as stack:
         _require_place(home, replace=replace)
@@ -76,7 +76,12 @@ def put_back(
         _fill(reader, fresh, external_url, _outside(epochs, manifest), say)
         aside = home.with_name(f"{home.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         was_there = home.is_dir() and any(home.iterdir())
-        swap.into_place(fresh.home, home, aside)
+        try:
+            swap.into_place(fresh.home, home, aside)
+        except OSError as error:
+            if external_url is None:
+                raise
+            raise HalfRestoredError(f"the home cannot be put in its place: {error.strerror}") from None
     return Restored(manifest, aside if was_there else None)
 
 
@@ -138,12 +143,8 @@ def _fill(reader: Reader, fresh: Layout, external_url: str | None, outside: int,
             _load(reader, fresh, server.start().owner, outside, say)
         finally:
             server.stop()
-    for directory in (fresh.token, *fresh.token.rglob("*"), fresh.chain):
-        if directory.is_dir():
-            directory.chmod(0o700)
-    fresh.instance.write_text(json.dumps({"id": reader.manifest.instance_id}))
-    # whatever wrote it: durable before it takes the place of anything
-    os.sync()
+            # whatever wrote it: durable before it takes the place of anything
+            os.sync()
 
 
 def _load(reader: Reader, fresh: Layout, owner_url: str, outside: int, say: Callable[[str], None]) -> None:
@@ -157,8 +158,18 @@ def _load(reader: Reader, fresh: Layout, owner_url: str, outside: int, say: Call
             _take(reader, load, fresh, say)
             load.finish(manifest.sequences)
             _freeze(connection, manifest, outside)
+            # all that can fail comes before the database keeps it
+            _finish(fresh, manifest)
     finally:
         engine.dispose()
+
+
+def _finish(fresh: Layout, manifest: Manifest) -> None:
+    for directory in (fresh.token, *fresh.token.rglob("*"), fresh.chain):
+        if directory.is_dir():
+            directory.chmod(0o700)
+    fresh.instance.write_text(json.dumps({"id": manifest.instance_id}))
+    os.sync()
 
 
 def _take(reader: Reader, load: Load, fresh: Layout, say: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from talon import epoch
 from talon.backup.envelope import Key, is_locked_by_passphrase
-from talon.backup.errors import BackupError
+from talon.backup.errors import BackupError, HalfRestoredError
 from talon.backup.put_back import put_back
 from talon.cli.outcome import CommandError, one_sentence
 from talon.cli.passphrase import known_passphrase
@@ -52,6 +52,10 @@ def restore(
                 epochs=epoch.directory_of(settings, home, lambda _: None),
                 say=say,
             )
+        except HalfRestoredError as error:
+            raise CommandError(
+                f"{error}. The database of TALON_DATABASE_URL is filled: empty it, then restore again."
+            ) from None
         except BackupError as error:
             raise CommandError(f"{error}. Nothing was changed.") from None
         except HomeInUse:

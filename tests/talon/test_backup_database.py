@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from signer import epoch_file
 from talon.backup.archive import Reader
 from talon.backup.envelope import Key, Lock, opening
-from talon.backup.errors import BackupError
+from talon.backup.errors import BackupError, HalfRestoredError
 from talon.backup.make import make
 from talon.backup.put_back import put_back
 from talon.backup.tables import snapshot
@@ -138,6 +138,29 @@ def test_what_is_restored_is_what_was_there(
         restore()
     assert not home.exists()
     assert contents(target).keys() == before.keys()
+
+
+def test_a_home_that_cannot_be_put_in_its_place_behind_a_filled_database_is_told_apart(
+    server: Postgres, filled: str, identity: pyrage.x25519.Identity, tmp_path: Path
+) -> None:
+    lock, key = Lock(recipient=str(identity.to_public())), Key(identities=(str(identity),))
+    make(tmp_path / "file", lock, owner_url=filled, layout=Layout(tmp_path / "old"), epochs=None, absent=[],
+         say=lambda _: None)  # fmt: skip
+    target, home = server.create("alone"), tmp_path / "in the way"
+
+    def say(line: str) -> None:
+        # after the home's place was looked at
+        if line.endswith("restored"):
+            home.write_text("a file")
+
+    with pytest.raises(HalfRestoredError, match="cannot be put in its place"):
+        put_back(
+            tmp_path / "file", key, home, replace=False, external_url=target,
+            token_is_external=True, epochs=None, say=say,
+        )  # fmt: skip
+    assert home.read_text() == "a file"
+    with connect(target) as connection:
+        assert connection.execute("SELECT count(*) FROM organisations").fetchone() == (1,)
 
 
 def test_a_database_that_was_never_started_with_this_version_is_told(server: Postgres, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from intents.outside import accounts
 from intents.outside.compare import is_asked
 from intents.restored.keep import keep
 from intents.restored.ranges import gaps
-from intents.restored.search import MAX_NONCES, Sought, has_receipt, search
+from intents.restored.search import MAX_NONCES, Sought, has_receipt, known_to_a_node, search
 from intents.restored.survey import survey
 from vault.context import Context
 from vault.networks import repository
@@ -158,8 +158,9 @@ async def _keep(context: Context, restore_id: UUID, chain: Chain, wallet: Any, s
     for first in range(0, len(own), AT_ONCE):
         receipts = await has_receipt(context, chain, own[first : first + AT_ONCE])
         with_receipt |= {ours.by_hash[each] for each in receipts}
-    # what waits in a pool at a nonce of ours may well be ours
-    waiting = {nonce for nonce in ours.by_hash.values() if nonce >= wallet.mined}
+    # what waits in a pool at a nonce of ours is ours only if it has our bytes: the lost part may have used the nonce
+    pending = [tx_hash for tx_hash, nonce in ours.by_hash.items() if nonce >= wallet.mined]
+    waiting = {ours.by_hash[each] for each in await known_to_a_node(context, chain, pending)}
     known = {*sought.found, *ours.mined, *with_receipt, *waiting}
     unknown: list[tuple[int, int | None]] = list(gaps(wallet.low, wallet.high, known))
     if wallet.high == wallet.low:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 MAX_NONCES: Final = 500
 # an endpoint's whole search for one page of wallets
 SEARCH_S: Final = 180.0
+# hashes in one exchange
+AT_ONCE: Final = 100
 
 
 @dataclass
@@ -92,3 +94,25 @@ async def has_receipt(context: Context, chain: Chain, hashes: list[bytes]) -> se
         and answer.get("blockNumber") is not None
         and str(answer.get("transactionHash")).lower() == format_data(tx_hash)
     }
+
+
+async def known_to_a_node(context: Context, chain: Chain, hashes: list[bytes]) -> set[bytes]:
+    """Those of our own transactions that an endpoint has, in a block or in its pool; pools differ: all are asked."""
+    try:
+        endpoints = context.chains.for_chain(chain).each() if hashes else ()
+    except NoEndpoint:
+        return set()
+    found: set[bytes] = set()
+    for endpoint in endpoints:
+        try:
+            for first in range(0, len(hashes), AT_ONCE):
+                part = hashes[first : first + AT_ONCE]
+                answers = await endpoint.batch([("eth_getTransactionByHash", [format_data(each)]) for each in part])
+                found |= {
+                    tx_hash
+                    for tx_hash, answer in zip(part, answers, strict=True)
+                    if isinstance(answer, dict) and str(answer.get("hash")).lower() == format_data(tx_hash)
+                }
+        except RpcError as error:
+            log.info("chain %s: an endpoint does not say what is in its pool: %s", chain.name, error)
+    return found

@@ -65,13 +65,18 @@ async def paid(agent: Agent, wallet: Wallet, value: str) -> Any:
 
 async def lost(base: Chain, wallet: Wallet, value_wei: int, to: str, data: str = "0x") -> str:
     """A payment that this copy does not know: signed with the wallet's own key, mined; its hash."""
-    assert wallet.private_key is not None
     nonce = await base.nonce(wallet.address)
+    tx_hash = await sent_raw(base, wallet, nonce, value_wei, to, data)
+    await base.wait_nonce(wallet.address, nonce + 1)
+    return tx_hash
+
+
+async def sent_raw(base: Chain, wallet: Wallet, nonce: int, value_wei: int, to: str, data: str = "0x") -> str:
+    assert wallet.private_key is not None
     fields = {"to": to, "value": value_wei, "gas": 60_000, "nonce": nonce, "chainId": 8453, "data": data}
     fields |= {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 1} if nonce % 2 else {"gasPrice": 10**11}
     signed = Account.sign_transaction(fields, wallet.private_key)
     await base.rpc("eth_sendRawTransaction", f"0x{signed.raw_transaction.hex().removeprefix('0x')}")
-    await base.wait_nonce(wallet.address, nonce + 1)
     return f"0x{signed.hash.hex().removeprefix('0x')}"
 
 
@@ -229,6 +234,37 @@ async def test_a_wallet_that_this_copy_never_used_is_looked_at_too(
     assert (await pay(agent, wallet, "0.2")).status_code == 403
     sent = await pay(agent, wallet, "0.1")
     assert sent.status_code == 201, sent.text
+
+
+async def test_a_payment_in_a_pool_is_not_taken_for_what_this_copy_only_signed_with_its_nonce(
+    human: World, base: Chain, database: psycopg.AsyncConnection
+) -> None:
+    agent, wallet = await human.agent(tx_daily_limit_eth="2"), await imported_wallet(human, base)
+    await paid(agent, wallet, "0.1")
+    # handed out and never sent: the lost part gave its nonce to a payment
+    signed = await agent.sign(wallet, address(), "0.2", chain="base", gas_limit=21_000)
+    assert signed.json()["nonce"] == 1
+    own = await imported_wallet(human, base)
+    await paid(agent, own, "0.1")
+    await base.rpc("evm_setIntervalMining", 0)
+    try:
+        # of no value, so that the other tests' lists of it count nothing; nobody knows that of one in a pool
+        await sent_raw(base, wallet, 1, 0, address())
+        assert (await pay(agent, own, "0.1")).status_code == 201
+        await freeze(database)
+        shown = await listed(human)
+    finally:
+        await base.rpc("evm_setIntervalMining", 1)
+    (range_,) = of(shown, wallet)
+    assert (range_["nonce"], range_["last_nonce"], "value_wei" in range_) == (1, 1, False)
+    assert of(shown, own) == []
+    await base.wait_nonce(wallet.address, 2)
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    assert (await pay(agent, own, "0")).status_code == 403
+    amount = {"chain": "base", "wallet": wallet.address, "nonce": 1, "value_wei": "0"}
+    await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
+    assert (await paid(agent, own, "0.5"))["nonce"] == 2
 
 
 async def test_what_comes_after_the_list_freezes_anew(

@@ -30,6 +30,7 @@ class Kept:
         self.directory, self.port = directory, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
+        self.said = ""
 
     def start(self, *further: str) -> None:
         command = [sys.executable, "-m", "anvil.keep", str(find_binary()), str(self.port), str(self.directory)]
@@ -80,6 +81,16 @@ class Kept:
             return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
         return int(self.until(child)[0])
+
+    def heard(self) -> str:
+        """What the keeper has said so far; it must be there still."""
+        assert self.process is not None
+        assert self.process.poll() is None
+        assert self.process.stderr is not None
+        os.set_blocking(self.process.stderr.fileno(), False)
+        with suppress(BlockingIOError):
+            self.said += os.read(self.process.stderr.fileno(), 65_536).decode()
+        return self.said
 
     def end(self, how: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -242,12 +253,9 @@ def test_a_full_disk_does_not_end_a_chain_that_should_begin_anew(kept: Kept) -> 
         kept.until(lambda obstacle=obstacle: _made(obstacle))  # type: ignore[misc]  # bound now
     paid, pid = kept.pay(), kept.chain_pid()
     for _ in range(5):
-        call(kept.url, "anvil_mine", hex(200), timeout_s=patient(60))
-        kept.pay()
-    assert kept.process is not None
-    assert kept.process.stderr is not None
+        call(kept.url, "anvil_mine", hex(400), timeout_s=patient(60))
     # it comes to want it, says why it does not, and goes on
-    assert any("not begun anew: Is a directory" in line for line in kept.process.stderr)
+    kept.until(lambda: "not begun anew: Is a directory" in kept.heard())
     assert kept.chain_pid() == pid
     assert kept.pay()
     assert call(kept.url, "eth_getTransactionReceipt", paid["transactionHash"])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from talon.asking import FULL_BELOW, look_at_disk
 from talon.database import DatabaseError, Urls, enter_all
 from talon.layout import Layout
 from talon.settings import Settings, SettingsError
@@ -65,6 +66,17 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         raise SettingsError(_why_not_listening(host, port, error)) from None
+
+
+def wait_for_disk(home: Path, say: Callable[[str], None]) -> None:
+    """Return once the home's disk has room, without limit; one that is smaller than what we need is no such case."""
+    pause_s, said = FIRST_PAUSE_S, None
+    while (disk := look_at_disk(home)).reason is not None and disk.size >= FULL_BELOW:
+        if disk.reason != said:
+            said = disk.reason
+            say(f"waiting: {said}")
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
 
 def wait_for_database(urls: Urls, say: Callable[[str], None]) -> None:

@@ -31,8 +31,8 @@ from talon.postgres import EmbeddedPostgres
 from talon.postgres_part import PostgresPart
 from talon.processes import stop_all
 from talon.settings import Settings
-from talon.start_checks import listen, look_at_files, require_token, wait_for_database
-from talon.tend import Tender
+from talon.start_checks import listen, look_at_files, require_token, wait_for_database, wait_for_disk
+from talon.tend import CHECK_S, Tender
 from talon.token import TokenInfo, init_token
 
 HEALTH_TIMEOUT_S = 5.0
@@ -75,10 +75,7 @@ class Supervisor:
                 tender = self.start()
                 self.say(f"ready {self.settings.base_url}")
                 while True:
-                    tender.tend()
-                    # a full disk is the last thing to trim logs on, and no reason to end
-                    with contextlib.suppress(OSError):
-                        self.logs.look()
+                    self._tend(tender)
             except StopRequested:
                 self.say("stopping")
             except OSError as error:
@@ -98,6 +95,7 @@ class Supervisor:
         settings, layout = self.settings, self.layout
         # 1. What is cheapest to fail on first.
         look_at_files(settings)
+        wait_for_disk(layout.home, self.say)
         require_token(settings)
         api_listener = listen(settings.host, settings.port, BACKLOG)
         self.listeners.append(api_listener)
@@ -233,7 +231,13 @@ class Supervisor:
             if time.monotonic() - began > PATIENCE_S and said != waits_for[0]:
                 said = waits_for[0]
                 self.say(f"not ready yet: {said}")
-            tender.tend(LOOK_S)
+            self._tend(tender, LOOK_S)
+
+    def _tend(self, tender: Tender, at_most_s: float = CHECK_S) -> None:
+        tender.tend(at_most_s)
+        # a full disk is the last thing to trim logs on, and no reason to end; also while it gets ready for days
+        with contextlib.suppress(OSError):
+            self.logs.look()
 
     def _unwell(self) -> list[str]:
         """Why /v1/health is not healthy; nothing when it is."""

@@ -108,6 +108,24 @@ async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path) -> N
     assert "No space left on device" in line
 
 
+@only_mounted
+async def test_a_start_on_a_disk_that_is_full_waits_for_room(tmp_path: Path) -> None:
+    starting = on_small_disk(tmp_path, filled=True)
+    starting.launch()
+    line = "waiting: The disk is full.\n"
+
+    async def waits() -> bool:
+        return line in starting.lines
+
+    try:
+        await until(waits, 60, "the line that says so")
+        (starting.seen / "filler").unlink()
+        await asyncio.to_thread(starting.wait_ready)
+        assert starting.lines.count(line) == 1
+    finally:
+        await starting.stop()
+
+
 async def pay(agent: Agent, wallet: Wallet, said: dict[str, str], numbers: range) -> None:
     """Submit each under a key of its own; what was answered once is answered the same again."""
     for number in numbers:

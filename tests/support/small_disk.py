@@ -19,6 +19,8 @@ from tests.support.instance import UNHURRIED, Running
 SIZE = "320m"
 LIMIT_BYTES = 256 * 1024
 MOUNT = 'mount -t tmpfs -o "size=$1,mode=0700" talon "$2" && shift 2 && exec "$@"'
+FILL = "{ dd if=/dev/zero of=$2/filler bs=1M 2>/dev/null; true; }"
+FILLED = MOUNT.replace("&& shift", f"&& {FILL} && shift")
 ENTER = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
 
 
@@ -98,9 +100,10 @@ class WithSmallFiles(Running):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
-def on_small_disk(home: Path, size: str = SIZE) -> OnSmallDisk:
-    """One that is not started yet."""
-    return OnSmallDisk(home, UNHURRIED, starter=(*ENTER, "sh", "-c", MOUNT, "sh", size, str(home)))
+def on_small_disk(home: Path, size: str = SIZE, *, filled: bool = False) -> OnSmallDisk:
+    """One that is not started yet; `filled`: with no room left on its disk."""
+    script = FILLED if filled else MOUNT
+    return OnSmallDisk(home, UNHURRIED, starter=(*ENTER, "sh", "-c", script, "sh", size, str(home)))
 
 
 async def start_on_small_disk(home: Path) -> OnSmallDisk | WithSmallFiles:

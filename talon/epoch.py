@@ -75,7 +75,7 @@ def directory_of(settings: Settings, home: Path, say: Callable[[str], None]) -> 
     chosen = settings.epoch_directory
     if chosen == OFF:
         return None
-    directory = Path(chosen).absolute() if chosen else _usual()
+    directory = Path(chosen) if chosen else _usual()
     if directory is None or directory.resolve().is_relative_to(home.resolve()):
         say(
             "warning: no place outside TALON_HOME for the epoch, so an older home that is put back by hand is noticed"

@@ -55,6 +55,8 @@ def _make(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
+        if home.is_symlink():
+            raise HomeError(f"TALON_HOME ({home}) is a link to what is not there ({home.readlink()})") from None
         raise HomeError(f"TALON_HOME ({home}) is a file, not a directory") from None
     except NotADirectoryError as error:
         raise HomeError(f"TALON_HOME ({home}) lies below a file ({error.filename})") from None

@@ -33,7 +33,7 @@ class Settings(BaseModel):
     pkcs11_token: str | None = None
     pkcs11_pin_file: Path_ | None = None
     # where the copy of the epoch outside the home is kept; unset, the usual place; "off" for none
-    epoch_directory: str | None = None
+    epoch_directory: Annotated[str, BeforeValidator(values.epoch_directory)] | None = None
     admin_email: Annotated[str, BeforeValidator(values.email)] = "admin@talon.local"
     admin_password: Annotated[str, BeforeValidator(values.password)] | None = Field(default=None, repr=False)
     smtp_url: Annotated[str, BeforeValidator(urls.smtp)] | None = Field(default=None, repr=False)

@@ -69,6 +69,9 @@ def host(value: str) -> str:
 
 def path(value: object) -> Path:
     """A place on disk; `~` is the home directory, also where no shell saw it."""
+    # SoftHSM's configuration is made of lines, and a file of settings from elsewhere may end its lines by CR LF
+    if any(each < " " for each in str(value)):
+        raise ValueError("has a character in it that cannot be seen, like the end of a line: take it out")
     try:
         return Path(str(value)).expanduser()
     except RuntimeError:
@@ -78,6 +81,11 @@ def path(value: object) -> Path:
 def module(value: str) -> str:
     """The whole path of a library: loaded by a process that runs elsewhere."""
     return str(path(value).absolute())
+
+
+def epoch_directory(value: str) -> str:
+    """A place outside the home, as a whole path, or `off`."""
+    return value if value == "off" else str(path(value).absolute())
 
 
 def networks(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ def test_lists_and_chains_are_taken_apart() -> None:
         ("TALON_HOST", "[::1]", "::1"),
         ("TALON_HOST", "talon.internal", "talon.internal"),
         ("TALON_HOME", "~/talon", Path.home() / "talon"),
+        ("TALON_EPOCH_DIRECTORY", "off", "off"),
+        ("TALON_EPOCH_DIRECTORY", "~/epoch", str(Path.home() / "epoch")),
         ("TALON_LOW_BALANCE", "0.5", Decimal("0.5")),
         ("TALON_LOG_LEVEL", "WARNING", "warning"),
         ("TALON_REDIS_URL", "rediss://:pw@cache:6379/1?timeout=5", "rediss://:pw@cache:6379/1?timeout=5"),
@@ -83,6 +85,8 @@ BAD_VALUES = [
     ("TALON_HOST", "0.0.0.0:8000", "must be an address or a host name, without a port"),
     ("TALON_HOST", "256.0.0.1", "must be an address or a host name"),
     ("TALON_HOME", "~nobody-by-that-name/talon", "begins with ~"),
+    ("TALON_HOME", "/srv/talon\r", "has a character in it that cannot be seen"),
+    ("TALON_EPOCH_DIRECTORY", "~nobody-by-that-name/epoch", "begins with ~"),
     ("TALON_TRUSTED_PROXIES", "10.0.0.0/33", "must be addresses or networks"),
     ("TALON_TRUSTED_PROXIES", "proxy.internal", "must be addresses or networks"),
     ("TALON_METRICS_NETWORKS", "10.0.0.0/8 ::1", "must be addresses or networks"),
@@ -131,7 +135,7 @@ def test_a_senseless_value_is_refused_by_name(name: str, value: str, sentence: s
 
 def test_every_variable_with_a_form_is_among_the_bad_values() -> None:
     tried = {name for name, _, _ in BAD_VALUES}
-    anything = {"home", "epoch_directory", "anvil_binary", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"}
+    anything = {"home", "anvil_binary", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"}
     twins = {"database_app_url", "database_signer_url", "max_connections_per_address"}
     many = {"rpc_urls", "rate_limits"}
     fields = set(Settings.model_fields) - anything - twins - many

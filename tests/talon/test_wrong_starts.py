@@ -104,6 +104,7 @@ STARTS = [
         {"TALON_ANVIL_BINARY": "NONE"},
     ),
     Start("a home that is a file", "TALON_HOME (…) is a file, not a directory", {"TALON_HOME": "FILE"}),
+    Start("a home that is a dead link", "TALON_HOME (…) is a link to what is not there (…)", {"TALON_HOME": "DEAD"}),
     Start("a home below a file", "TALON_HOME (…) lies below a file (…)", {"TALON_HOME": "FILE/home"}),
     Start("a home that cannot be made", "TALON_HOME (…) cannot be made: …", {"TALON_HOME": "/proc/talon"}),
     Start(
@@ -190,12 +191,13 @@ def test_it_is_said_before_anything_runs(start: Start, tmp_path: Path, monkeypat
     monkeypatch.setattr("talon.cli.serve.configure", lambda _: None)
     (tmp_path / "EMPTY").touch()
     (tmp_path / "FILE").write_text("1234")
+    (tmp_path / "DEAD").symlink_to(tmp_path / "NONE")
     (tmp_path / "LOST" / "postgres" / "data").mkdir(parents=True)
     (tmp_path / "LOST" / "postgres" / "data" / "PG_VERSION").write_text("18")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         places = {"FILE": str(tmp_path / "FILE"), "EMPTY": str(tmp_path / "EMPTY"), "NONE": str(tmp_path / "NONE")}
         places |= {"TAKEN": str(taken.getsockname()[1]), "FILE/home": str(tmp_path / "FILE" / "home")}
-        places["LOST"] = str(tmp_path / "LOST")
+        places |= {name: str(tmp_path / name) for name in ("LOST", "DEAD")}
         chosen = {name: places.get(value, value) for name, value in start.environment.items()}
         for name in [name for name in os.environ if name.startswith("TALON_")]:
             monkeypatch.delenv(name)

@@ -31,7 +31,7 @@ from talon.settings import Settings
 from talon.start_checks import read_pin
 from talon.token import TokenInfo
 
-PROBE_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 20.0
 CHAIN_SILENT_S = 30.0
 SIGNER_SILENT_S = 60.0
 ANVIL_CHAIN_ID = 31337
@@ -76,17 +76,25 @@ def choose_identities(layout: Layout, say: Callable[[str], None]) -> Identities:
     with contextlib.suppress(OSError):
         make_readable(ROOT / package for package in PACKAGES)
     layout.create(SEPARATE)
-    paths = tuple(path for path in (*program_paths(), str(layout.run)) if Path(path).exists())
-    probe = Confinement(uid=SEPARATE.app, readable=paths, directory=str(ROOT))
-    command = probe.wrap([sys.executable, "-c", "import psycopg, structlog, talon.settings"])
-    done = subprocess.run(
-        command, env=BASIC_ENVIRONMENT, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
-    )
-    if done.returncode == 0:
+    reason = why_not_separate(str(layout.run))
+    if reason is None:
         return SEPARATE
-    reason = (done.stderr.strip().splitlines() or ["it died"])[-1]
     say(f"warning: separate uids do not work here ({reason}); all processes run as root")
     return NOBODY_ELSE
+
+
+def why_not_separate(*further: str) -> str | None:
+    """As root: why this machine does not let a process of ours run under another uid; None when it does."""
+    paths = tuple(path for path in (*program_paths(), *further) if Path(path).exists())
+    probe = Confinement(uid=SEPARATE.app, readable=paths, directory=str(ROOT))
+    command = probe.wrap([sys.executable, "-c", "import psycopg, structlog, talon.settings"])
+    try:
+        done = subprocess.run(
+            command, env=BASIC_ENVIRONMENT, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "it takes too long"
+    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
 
 
 class Children:

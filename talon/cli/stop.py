@@ -1,5 +1,6 @@
 """`talon stop`: stop the instance of this TALON_HOME, as Ctrl-C would, and wait until it has ended."""
 
+import contextlib
 import select
 import signal
 import time
@@ -31,7 +32,9 @@ def stop() -> None:
 def _stop(layout: Layout) -> None:
     with supervisor_of.process(layout) as (pid, descriptor):
         began = time.monotonic()
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        # it may have ended by itself just now
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
         ended, _, _ = select.select([descriptor], [], [], TIMEOUT_S)
         if not ended:
             raise CommandError(f"process {pid} was told to stop, but runs still after {TIMEOUT_S:.0f} s")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anvil.chain import check_port, find_binary
 from anvil.errors import AnvilError
+from talon.children import why_not_separate
 from talon.doctor.finding import Finding, fault, ok, warning
 from talon.home import HomeError, HomeInUse, home_lock
 from talon.layout import Layout
@@ -98,6 +99,9 @@ def identities() -> list[Finding]:
     """Whether signer, API and chain are kept apart."""
     if os.geteuid() != 0:
         return [warning("uids", "not root, so all processes share one uid", "start Talon as root, see README.md")]
+    if (reason := why_not_separate()) is not None:
+        said = f"separate uids do not work here ({reason}), so all processes run as root"
+        return [warning("uids", said, "let root mount in a namespace of its own (a container: CAP_SYS_ADMIN)")]
     return [ok("uids", "root: signer, API and chain get uids of their own")]
 
 

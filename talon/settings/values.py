@@ -73,6 +73,11 @@ def path(value: object) -> Path:
     if any(each < " " for each in str(value)):
         raise ValueError("has a character in it that cannot be seen, like the end of a line: take it out")
     try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        # bytes that are no text: it has to be written into files that others read
+        raise ValueError("must be a path in UTF-8") from None
+    try:
         return Path(str(value)).expanduser()
     except RuntimeError:
         raise ValueError("begins with ~, but there is no home directory to be found: write the whole path") from None

@@ -103,6 +103,7 @@ STARTS = [
         "TALON_ANVIL_BINARY must name the local chain's program, but there is none: No such file or directory",
         {"TALON_ANVIL_BINARY": "NONE"},
     ),
+    Start("a home whose name is not UTF-8", "TALON_HOME must be a path in UTF-8", {"TALON_HOME": "/tmp/\udcfc"}),
     Start("a home that is a file", "TALON_HOME (…) is a file, not a directory", {"TALON_HOME": "FILE"}),
     Start("a home that is a dead link", "TALON_HOME (…) is a link to what is not there (…)", {"TALON_HOME": "DEAD"}),
     Start("a home below a file", "TALON_HOME (…) lies below a file (…)", {"TALON_HOME": "FILE/home"}),

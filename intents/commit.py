@@ -27,6 +27,7 @@ from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, unavailable
 from vault.signing_keys.service import bind_first
+from vault.trouble import trouble
 
 Kind = Literal["submit", "sign_only"]
 
@@ -74,7 +75,7 @@ async def commit(context: Context, caller: Caller, prepared: Prepared, kind: Kin
         raise conflict("Another transaction took this nonce; nothing was signed that counts.") from error
     except DBAPIError as error:
         if written is None:
-            raise unavailable("The database is not available; nothing was done. Try again.") from error
+            raise unavailable(f"{trouble(error) or 'The database failed'}; nothing was done, try again.") from error
         # The connection broke while committing: whether the commit happened, only the database knows.
         await outcome.settle(
             context.database, written.transaction_id, prepared.draft.chain.chain_id, prepared.key.address

@@ -15,6 +15,12 @@ class SignerUnavailable(SignerError):  # noqa: N818 - reads as what it says
     code = "unavailable"
 
 
+class DatabaseRefuses(SignerUnavailable):
+    """The signer's database takes nothing from anybody; nothing was signed. The text is a sentence for people."""
+
+    code = "database_refuses"
+
+
 class KeyNotFound(SignerError):  # noqa: N818 - as above
     """No key with this id."""
 
@@ -79,7 +85,7 @@ class ProtocolError(SignerError):
 BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
     for kind in (
-        *(SignerUnavailable, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
+        *(SignerUnavailable, DatabaseRefuses, KeyNotFound, InvalidKey, ApprovalRefused, SealBroken, AuditHeadRefused),
         *(DigestStands, RotatedJustNow, TokenTooLarge, ProtocolError, SignerError),
     )
 }

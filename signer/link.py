@@ -16,7 +16,8 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import make_url
 
-from signer.errors import SignerUnavailable
+from signer.errors import DatabaseRefuses, SignerUnavailable
+from signer.refusals import refusal
 
 CONNECT_TIMEOUT_S: Final = 3
 CALL_TIMEOUT_S: Final = 5.0
@@ -62,7 +63,7 @@ class Link:
         """Run one statement (`$1` style) and return its rows, columns in PostgreSQL's binary form.
 
         SignerUnavailable when it fails, for whatever reason; whether it took effect is then unknown. DuplicateRow
-        where a unique key refused it: then it had no effect.
+        where a unique key refused it, DatabaseRefuses where it takes no writes: then it had no effect.
         """
         async with self._lock:
             try:
@@ -74,6 +75,9 @@ class Link:
                     raise DuplicateRow("another signer was faster") from None
                 if isinstance(error, _StatementFailed) and str(error) in NO_TABLES:
                     raise NoTables("the database has no tables of Talon: talon serve makes them") from None
+                said = str(error)
+                if (refused := refusal(said if isinstance(error, _StatementFailed) else None, said)) is not None:
+                    raise DatabaseRefuses(refused) from None
                 raise SignerUnavailable(f"the signer's database does not answer ({_name(error)})") from None
             except BaseException:
                 # an answer might still come, to whoever asks next

@@ -4,14 +4,16 @@ The server bounds its own work (`statement_timeout`). One that is there and does
 disk, behind a network that swallows everything) bounds nothing, and says nothing. Times in seconds.
 """
 
+import select
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import pq
 from psycopg.abc import PQGen
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import event, text
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 # what an answer may take beyond the work that the server allows itself
 SLACK_S = 2.0
@@ -41,6 +43,21 @@ class Bounded(psycopg.AsyncConnection[Any]):
             # an answer might still come, to whoever asks next
             self.pgconn.finish()
             raise Silent("the database does not answer in time") from None
+
+
+def leave_stale(engine: AsyncEngine) -> None:
+    """Have the pool take no connection that the server has said goodbye on: one may lie there long after a restart.
+
+    There is something to read while nobody asked; to know that costs no word to the server.
+    """
+
+    def look(adapted: Any, *_: object) -> None:
+        poll = select.poll()
+        poll.register(adapted.driver_connection.fileno(), select.POLLIN)
+        if poll.poll(0):
+            raise InvalidatePoolError
+
+    event.listen(engine.sync_engine, "checkout", look)
 
 
 def bounded(statement_timeout_s: float) -> Callable[..., Awaitable[Bounded]]:

@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from vault.bounded import bounded
+from vault.bounded import bounded, leave_stale
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -65,6 +65,7 @@ class Database:
             },
         )
 
+        leave_stale(self.engine)
         self._made_with = (url, statement_timeout_ms, lock_timeout_ms)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from chains.errors import BadNonce, ChainsError, NoEndpoint, RpcError, RpcRefuse
 from chains.refusals import without_addresses
 from signer.errors import (
     ApprovalRefused,
+    DatabaseRefuses,
     InvalidKey,
     KeyNotFound,
     SealBroken,
@@ -27,6 +28,7 @@ from signer.errors import (
 )
 from vault.body_limit import BodyLimit
 from vault.errors import Problem, bad_request, conflict, not_found, unavailable, unprocessable
+from vault.trouble import INTERNAL, sqlstate, trouble
 from vault.wording import wording
 
 MAX_REPORTED_ERRORS = 20
@@ -119,6 +121,8 @@ async def _answer_http(_: Request, error: Exception) -> Response:
 
 
 async def _answer_signer(request: Request, error: Exception) -> Response:
+    if isinstance(error, DatabaseRefuses):
+        return render(unavailable(f"{error}; nothing was done, try again."))
     if isinstance(error, SignerUnavailable):
         return render(unavailable("The signer is not available at the moment"))
     if isinstance(error, KeyNotFound):
@@ -150,12 +154,13 @@ async def _answer_chains(_: Request, error: Exception) -> Response:
 
 
 async def _answer_database(request: Request, error: Exception) -> Response:
-    # Lock and statement timeouts, deadlocks and lost connections all arrive as these; nothing was committed.
     assert isinstance(error, DBAPIError)
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return render(unavailable("The database is not available at the moment"))
-    log_unexpected(error, request.url.path)
-    return render(Problem(500, "An unexpected error occurred"))
+    wrong = trouble(error)
+    if wrong is None or sqlstate(error).startswith(INTERNAL):
+        log_unexpected(error, request.url.path)
+    if wrong is None:
+        return render(Problem(500, "An unexpected error occurred"))
+    return render(unavailable(f"{wrong}; nothing was done, try again."))
 
 
 async def _answer_pool(_: Request, __: Exception) -> Response:

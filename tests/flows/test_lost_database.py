@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tests.flows.test_nonces import assert_mined_once
 from tests.support.instance import Running, start_instance
 from tests.support.lost_postgres import LostPostgres, lost_postgres
 from tests.support.pace import patient
+from tests.support.small_disk import has_namespaces
 from tests.support.world import SOAK, Agent, Wallet, World, address, until
 
 PAYMENTS = 8
@@ -155,3 +157,84 @@ async def test_what_goes_away_is_waited_for(
     ends = [line for line in running.lines[lines:] if "ended" in line]
     assert all(line.startswith("worker ended") for line in ends), ends
     assert len(ends) <= 2 + (time.monotonic() - began) / 4, ends
+
+
+async def everything(world: World, agent: Agent, wallet: Wallet) -> dict[str, httpx.Response]:
+    """Requests of every kind: people's and agents', reads and writes, log-ins and large values."""
+    http, mine, vault = world.http, world.headers, f"/v1/vaults/{world.vault_id}"
+    large = {"type": "password", "value": os.urandom(30_000).hex()}
+    requests = {
+        "pages": http.get(agent.url, headers=agent.headers),
+        "simulation": agent.simulate(wallet, TO, "0.001"),
+        "refusal": agent.submit(wallet, TO, "100"),
+        "signature": agent.sign(wallet, TO, "0.001", gas_limit=21_000),
+        "vaults": http.get("/v1/vaults", headers=mine),
+        "vault": http.post("/v1/vaults", json={"name": f"{uuid4()}", "description": ""}, headers=mine),
+        "agent": http.post("/v1/agents", json={"name": f"{uuid4()}"}, headers=mine),
+        "secret": http.put(f"{vault}/secrets/app/large", json=large, headers=mine),
+        "key": http.put(f"{vault}/secrets/{wallet.path}/another", json=key_of_its_own(), headers=mine),
+        "generated": http.post(f"{vault}/secret-generate/keys/{uuid4()}", headers=mine),
+        "log-in": http.post("/v1/auth/token", json={"email": "nobody@talon.local", "password": "not it at all"}),
+        "API key": http.post("/v1/auth/api-keys", json={"name": "another"}, headers=mine),
+        "audit": http.get("/v1/audit/events", headers=mine),
+        "metrics": http.get("/metrics"),
+    }
+    return dict(zip(requests, await asyncio.gather(*requests.values()), strict=True))
+
+
+def key_of_its_own() -> dict[str, str]:
+    return {"type": "private_key", "value": f"0x{os.urandom(32).hex()}"}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "detail", "refused"),
+    [
+        (
+            LostPostgres.read_only,
+            "The database takes no writes: it is read-only.",
+            "The database takes no writes: it is read-only; nothing was done, try again.",
+            {"refusal", "signature", "vault", "agent", "secret", "key", "generated", "API key"},
+        ),
+        pytest.param(
+            LostPostgres.full,
+            "The database's disk is full.",
+            "The database's disk is full; nothing was done, try again.",
+            # what is small may find room in the pages that are there
+            {"secret"},
+            marks=pytest.mark.skipif(not has_namespaces(), reason="needs the right to mount in a namespace"),
+        ),
+    ],
+    ids=["read-only", "full"],
+)
+async def test_what_takes_no_writes_is_said_by_whoever_meets_it(
+    running: Running,
+    world: World,
+    postgres: LostPostgres,
+    payments: Payments,
+    trouble: Callable[[LostPostgres], AbstractContextManager[None]],
+    reason: str,
+    detail: str,
+    refused: set[str],
+) -> None:
+    before = {name: running.pids(name) for name in running.process_names()}
+    agent, wallet = await world.agent(tx_daily_limit_eth="5"), await world.wallet()
+    with trouble(postgres):
+        # by looking, not by meeting it
+        await says(running, reason)
+        for _ in range(3):
+            answers = await everything(world, agent, wallet)
+            said = {name: (answer.status_code, answer.text[:200]) for name, answer in answers.items()}
+            assert not [
+                name
+                for name, answer in answers.items()
+                if answer.status_code not in range(200, 500) and answer.status_code != 503
+            ], said
+            unavailable = {name for name, answer in answers.items() if answer.status_code == 503}
+            assert refused <= unavailable, said
+            for name in unavailable:
+                assert answers[name].json()["detail"] == detail, said
+                assert int(answers[name].headers["Retry-After"]) > 0
+        await asyncio.gather(*(payments.submit(number) for number in range(2, PAYMENTS)))
+        assert await reasons(running) == [reason]
+    await until(running.stays_healthy, 60, "health")
+    assert {name: running.pids(name) for name in before} == before

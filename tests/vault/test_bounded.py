@@ -65,3 +65,11 @@ async def test_who_needs_longer_says_so_for_one_transaction(database: Database) 
     with pytest.raises(OperationalError, match="statement timeout"):
         async with database.begin() as connection:
             await connection.execute(slow)
+
+
+async def test_after_a_restart_nobody_is_given_a_connection_of_before(server: Postgres, database: Database) -> None:
+    pid = await backend(database)
+    server.stop()
+    server.start()
+    # no error in between, however long ago that was
+    assert await backend(database) != pid

@@ -6,12 +6,13 @@ from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Table, bindparam, insert, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vault.audit.models import AuditEvent, AuditPending
 from vault.auth.caller import Caller
 from vault.errors import unavailable
+from vault.trouble import trouble
 
 log = structlog.get_logger(__name__)
 
@@ -60,9 +61,9 @@ async def write(
     }
     try:
         await transaction.execute(_INSERT, event)
-    except OperationalError:
-        raise  # the database itself is away or busy, which has an answer of its own
     except DBAPIError as error:
+        if trouble(error) is not None:
+            raise  # the database itself is away, busy or full, which has an answer of its own
         log.error("the audit log cannot be written", error=type(error.orig).__name__, action=action)
         raise unavailable("The audit log cannot be written; nothing was done") from None
 

@@ -11,11 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from signer.client import SignerHealth
 from signer.errors import SignerError
+from signer.refusals import READ_ONLY
 from vault.columns import AnyRow
 from vault.context import Context
 from vault.health.heartbeat import LOOK, SILENT_S, Heartbeat
 from vault.health.host import Host
 from vault.health.notes import read_notes
+from vault.health.room import Room
 from vault.soon import soon
 
 MAX_AGE_S = 1.0
@@ -25,13 +27,13 @@ TIMEOUT_S = 3.0
 
 @dataclass(frozen=True)
 class State:
-    """What was found: does the database answer and take writes, what says the signer (None: it does not answer), how
-    long ago did the worker give a sign of life (seconds; None: not yet)."""
+    """What was found: does the database answer, why does it take no writes (None: it does), what says the signer
+    (None: it does not answer), how long ago did the worker give a sign of life (seconds; None: not yet)."""
 
     database: bool
     signer: SignerHealth | None
     worker_age_s: float | None = None
-    read_only: bool = False
+    refused: str | None = None
     notes: tuple[str, ...] = ()
     host: Host | None = None
     taken_at: float = field(default_factory=time.monotonic)
@@ -53,10 +55,10 @@ class State:
 
 
 def _reasons(state: State) -> Iterator[str]:
-    if not state.database:
+    if state.refused is not None:
+        yield f"{state.refused}."
+    elif not state.database:
         yield "The database does not answer."
-    elif state.read_only:
-        yield "The database takes no writes: it is read-only."
     if state.signer is None:
         yield "The signer does not answer."
     elif not state.signer.ok:
@@ -75,6 +77,7 @@ class Probe:
         self._context = context
         self._turn = asyncio.Lock()
         self._heartbeat = Heartbeat()
+        self._room = Room()
         self._last: State | None = None
 
     async def state(self) -> State:
@@ -85,12 +88,13 @@ class Probe:
             return self._last
 
     async def _look(self) -> State:
-        read_only, signer = await asyncio.gather(self._database(), self._signer())
+        read_only, full, signer = await asyncio.gather(self._database(), self._full(), self._signer())
         notes = await self._notes() if read_only is not None else ()
         host = self._context.host.read()
         if host is not None:
             notes += (SUPERVISOR_SILENT,) if host.silent else host.notes
-        return State(read_only is not None, signer, self._heartbeat.age_s, bool(read_only), notes, host)
+        refused = READ_ONLY if read_only else full
+        return State(read_only is not None, signer, self._heartbeat.age_s, refused, notes, host)
 
     async def _database(self) -> bool | None:
         """Whether it takes reads only; None when it does not answer."""
@@ -100,6 +104,13 @@ class Probe:
             return None
         self._heartbeat.look(row.beat, row.age_s)
         return bool(row.read_only)
+
+    async def _full(self) -> str | None:
+        """Why its tables cannot grow, as far as that is known."""
+        try:
+            return await soon(self._room.refused(self._context.database), TIMEOUT_S)
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return None
 
     async def _ask(self) -> AnyRow:
         async with self._context.database.statements() as connection:

@@ -29,6 +29,7 @@ from vault.auth.caller import Caller
 from vault.auth.dependencies import org_admin
 from vault.context import Context
 from vault.errors import unavailable
+from vault.restores import gate as restored
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,8 @@ async def _go_back(
     tracker = await wallets.lock(connection, chain.chain_id, address)
     # an office or credential that was lost while this waited counts no more
     await org_admin(await still(connection, caller))
+    # what the lost part sent is listed first: by this it would be accounted for, and count in no window
+    await restored.require_open(connection, binding=True)
     # 2. The tracker goes by the lowest word: too low is mended by the next quote, too high is what people come here
     #    for. But what one endpoint that lags or lies says is no reason to give up what goes on from another's count.
     settled = int((await connection.execute(_SETTLED, named)).scalar_one())

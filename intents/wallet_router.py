@@ -15,6 +15,7 @@ from vault.auth.dependencies import OrgAdmin
 from vault.context import Context, context_of
 from vault.errors import not_found
 from vault.networks.service import find_chain
+from vault.restores.schemas import RESTORED
 
 router = APIRouter(prefix="/v1/wallets", tags=["Wallets"])
 
@@ -46,7 +47,7 @@ async def get_wallet(chain: ChainDep, address: Address, caller: OrgAdmin, contex
         return WalletReply(**await wallet_view.show(connection, caller.org_id, chain, account, said))
 
 
-@router.post("/{chain}/{address}/resync")
+@router.post("/{chain}/{address}/resync", responses=RESTORED)
 async def resync_wallet(
     chain: ChainDep,
     address: Address,
@@ -64,7 +65,7 @@ async def resync_wallet(
     return ResyncReply(**await resync(context, engine, caller, chain, account, body or ResyncRequest()))
 
 
-@router.post("/{chain}/{address}/open")
+@router.post("/{chain}/{address}/open", responses=RESTORED)
 async def open_stopped_wallet(
     chain: ChainDep, address: Address, caller: OrgAdmin, context: ContextDep, body: OpenRequest
 ) -> WalletReply:

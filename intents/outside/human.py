@@ -11,6 +11,7 @@ from vault.auth.again import still_admin
 from vault.auth.caller import Caller
 from vault.context import Context
 from vault.errors import conflict, unavailable
+from vault.restores import gate as restored
 
 
 async def open_wallet(context: Context, caller: Caller, chain: Chain, address: bytes, mined: int) -> dict[str, Any]:
@@ -31,6 +32,8 @@ async def open_wallet(context: Context, caller: Caller, chain: Chain, address: b
     async with context.database.begin() as connection:
         tracker = await wallets.lock(connection, chain.chain_id, address)
         await still_admin(connection, caller)
+        # what the lost part sent is listed first: by this it would be accounted for, and count in no window
+        await restored.require_open(connection, binding=True)
         await accounts.lift(connection, chain.chain_id, address, mined, also_born=True)
         await write_for(
             connection,

@@ -8,6 +8,7 @@ import pytest
 from eth_account import Account
 
 from tests.support.faulty_rpc import Answer, Change, Drop, Item, Refuse
+from tests.support.hanging import hanging
 from tests.support.instance import Running, start_instance
 from tests.support.odd_node import COUNT, EVERY, LATEST, OddNode, Row
 from tests.support.outside import born_wallet, external_chain, imported_wallet, used_elsewhere
@@ -265,6 +266,29 @@ async def test_a_payment_in_a_pool_is_not_taken_for_what_this_copy_only_signed_w
     amount = {"chain": "base", "wallet": wallet.address, "nonce": 1, "value_wei": "0"}
     await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
     assert (await paid(agent, own, "0.5"))["nonce"] == 2
+
+
+async def test_nobody_accounts_for_a_wallet_before_it_is_listed(
+    human: World, base: Chain, running: Running, database: psycopg.AsyncConnection
+) -> None:
+    """An owner who presses every button that there is, while the list is not made yet."""
+    agent, wallet = await human.agent(tx_daily_limit_eth="2"), await imported_wallet(human, base)
+    sent = await paid(agent, wallet, "0.5")
+    await database.execute("UPDATE transactions SET status = 'final', final_at = now() WHERE id = %s", (sent["id"],))
+    (worker,) = running.pids("worker")
+    with hanging(worker):
+        found = await lost(base, wallet, ETHER, address())
+        await freeze(database)
+        for button, body in (("resync", {}), ("open", {"mined": 2})):
+            path = f"/v1/wallets/base/{wallet.address}/{button}"
+            refused = await human.http.post(path, json=body, headers=human.headers)
+            assert (refused.status_code, assert_declared(refused)["type"]) == (503, "restored_copy"), refused.text
+    (one,) = of(await listed(human), wallet)
+    assert one["tx_hash"] == found
+    await human.post(f"{PATH}/count", {}, status=200)
+    await opened(human)
+    assert (await pay(agent, wallet, "0.6")).status_code == 403
+    assert (await paid(agent, wallet, "0.5"))["nonce"] == 2
 
 
 async def test_what_comes_after_the_list_freezes_anew(

@@ -280,6 +280,14 @@ def is_fit(directory: Path) -> bool:
     return len(os.fsencode(directory)) <= MAX_SOCKET_DIR_BYTES and PLAIN.fullmatch(str(directory)) is not None
 
 
+def _is_made_ours(place: Path) -> bool:
+    # somebody else may have made it first in a folder open to all, to keep us from starting
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o711)
+    found = place.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def short_directory(directory: Path) -> Path:
     """The same directory under a name fit for a Unix socket: itself, or a link in a folder for temporary files.
 
@@ -294,13 +302,9 @@ def short_directory(directory: Path) -> Path:
     found_fit = [place / name for place in folders if is_fit(place / name / "d") and os.access(place, os.W_OK)]
     if not found_fit:
         raise PostgresError(f"no name for a socket: {directory} is too long or odd, and /tmp cannot be written")
-    place = found_fit[0]
-    with contextlib.suppress(FileExistsError):
-        place.mkdir(mode=0o711)
-    # somebody else may have made it first in a folder open to all
-    found = place.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PostgresError(f"{place} belongs to somebody else")
+    place = next(filter(_is_made_ours, found_fit), None)
+    if place is None:
+        raise PostgresError(f"no name for a socket: {found_fit[0]} belongs to somebody else")
     place.chmod(0o711)
     link = place / "d"
     with contextlib.suppress(FileExistsError):

@@ -158,3 +158,27 @@ def test_a_home_with_an_odd_name_still_gets_a_socket(
 
 def test_a_short_name_is_left_alone(tmp_path: Path) -> None:
     assert short_directory(Path("/run/x")) == Path("/run/x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("somebody", ["a folder", "a link"])
+def test_nobody_keeps_us_from_a_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody: str) -> None:
+    """Folders for temporary files are open to all, and the name can be worked out."""
+    directory = tmp_path / "long" / ("a" * 120)
+    directory.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="t-") as open_to_all:
+        monkeypatch.setattr("tempfile.tempdir", open_to_all)
+        place = short_directory(directory).parent
+        assert place.parent == Path(open_to_all)
+        (place / "d").unlink()
+        place.rmdir()
+        if somebody == "a link":
+            place.symlink_to("/etc")
+        else:
+            place.mkdir(mode=0o777)
+            os.chown(place, 12345, 12345)
+        elsewhere = short_directory(directory)
+    assert elsewhere.parent != place
+    assert elsewhere.resolve() == directory
+    elsewhere.unlink()
+    elsewhere.parent.rmdir()

@@ -4,6 +4,7 @@ The home itself is 0700: nobody but the supervisor walks in; children are shown 
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,11 @@ class Layout:
             directory.chmod(mode)
             own(directory, uid)
         for path in self.metrics.iterdir():
-            path.unlink()
+            # the API's own place: whatever it put there must not keep us from starting
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         for path in self.chain.iterdir():
             own(path, identities.chain)
 

@@ -104,6 +104,8 @@ class Part:
 
     def _plan(self, status: int, words: str) -> None:
         now = time.monotonic()
+        # a terminal obeys more than letters, and a line of its own may pass for one of ours
+        words = "".join(char if char.isprintable() else " " for char in words)
         self.ready_at = self.ready_at or self.seen_at()
         killed = status == -signal.SIGKILL and now - self.started_at >= EARLY_KILL_S
         self.history = (

@@ -34,6 +34,8 @@ class Tender:
         self._disk = DiskWatch(home)
         # API processes read what we know here: it is no file, because the disk may be what is wrong
         self.report = os.memfd_create("talon-host")
+        # it comes open to all: whoever has it for reading could open it again for writing, by /proc
+        os.fchmod(self.report, 0o600)
         self._check_at = 0.0
         self._excused_at = time.monotonic()
         self._unsaid = True

@@ -132,7 +132,7 @@ def _identities(header: dict[str, str], key: Key) -> list[Any]:
         return [identity_of(opened.decode())]
     except pyrage.DecryptError:
         raise BackupError("this is not the passphrase of this back-up") from None
-    except ValueError:
+    except (ValueError, TypeError):
         raise BackupError(DAMAGED) from None
 
 

@@ -93,6 +93,7 @@ def test_each_fault_has_its_sentence(
         (b"", key, nothing),
         (b"\x1f\x8b" + os.urandom(3_000), key, nothing),
         (b"{}\n", key, nothing),
+        (b'{"format": "talon-backup", "identity": 5}\n', Key(passphrase=PASSPHRASE), DAMAGED),
         (raw, other, "none of these keys opens this back-up"),
         (raw, Key(), "this back-up is for a key: name the file with its secret half (--identity)"),
         (locked, Key(passphrase="another passphrase"), "this is not the passphrase of this back-up"),

@@ -20,15 +20,15 @@ LOW_DISK, NO_DISK = 1 << 30, 100 << 20
 
 
 def is_running(layout: Layout) -> bool:
-    """Whether somebody holds the home's lock."""
-    if not (layout.home / "lock").exists():
-        return False
+    """Whether somebody holds the home's lock; False too where it is not ours to look, which `home` says."""
     try:
+        if not (layout.home / "lock").exists():
+            return False
         with home_lock(layout.home, create=False):
             return False
     except HomeInUse:
         return True
-    except HomeError:
+    except (HomeError, OSError):
         return False
 
 

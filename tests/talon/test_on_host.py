@@ -280,3 +280,11 @@ def test_a_home_without_an_instance_is_left_alone(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr == f"talon: there is no instance in TALON_HOME ({nowhere.home}) yet\n"
     assert not nowhere.home.exists()
+
+
+def test_the_doctor_says_where_it_may_not_look(tmp_path: Path) -> None:
+    # as with somebody else's home: asking whether it is there is an error itself
+    done = talon(Running(tmp_path / ("n" * 300)), "doctor")
+    assert done.returncode == 1, done.stderr
+    assert "fault    home: it cannot be looked at: File name too long" in done.stdout
+    assert done.stderr == ""

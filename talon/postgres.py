@@ -95,9 +95,14 @@ class EmbeddedPostgres:
             if time.monotonic() - began > RETRY_WINDOW_S or time.monotonic() > deadline - START_TIMEOUT_S / 2:
                 raise PostgresError(f"PostgreSQL does not start; see {self.log_file}")
             time.sleep(0.2)
-        with self._connect(passwords[ADMIN], "postgres") as connection:
-            ensure_roles(connection, passwords)
-            ensure_database(connection)
+        try:
+            with self._connect(passwords[ADMIN], "postgres") as connection:
+                ensure_roles(connection, passwords)
+                ensure_database(connection)
+        except psycopg.Error as error:
+            # the server's own words alone: a statement may hold a password
+            said = error.diag.message_primary or type(error).__name__
+            raise PostgresError(f"the database cannot be made ready: {said}") from None
         return self.urls()
 
     def urls(self) -> PostgresUrls:

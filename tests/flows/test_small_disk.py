@@ -98,8 +98,9 @@ async def test_nothing_is_lost_and_it_goes_on(
 
 
 @only_mounted
-async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path) -> None:
-    starting = on_small_disk(tmp_path, "1m")
+@pytest.mark.parametrize("size", ["1m", "40m"], ids=["not even a cluster fits", "not even the database fits"])
+async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path, size: str) -> None:
+    starting = on_small_disk(tmp_path, size)
     starting.launch()
     assert starting.process is not None
     assert await asyncio.to_thread(starting.process.wait, patient(60)) == 1

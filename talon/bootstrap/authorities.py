@@ -5,6 +5,7 @@ the line is checked by hash in any case.
 """
 
 import os
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ VARIABLES = (
     "NPM_CONFIG_CAFILE",
     "npm_config_cafile",
 )
+# some keep one beside its certificate; what is made here is for all to read
+_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 
 
@@ -43,7 +46,8 @@ def bundle(others: Iterable[Path] = (), environment: Mapping[str, str] | None = 
     files = list(dict.fromkeys([*own, *[path for path in system if path.is_file()][:1]]))
     if not files:
         return None
-    text = "\n".join(dict.fromkeys(path.read_text(errors="replace").strip() for path in files)) + "\n"
+    read = (_PRIVATE_KEY.sub("", path.read_text(errors="replace")).strip() for path in files)
+    text = "\n".join(dict.fromkeys(read)) + "\n"
     TOOLS.mkdir(exist_ok=True)
     made = TOOLS / "authorities.pem"
     made.write_text(text)

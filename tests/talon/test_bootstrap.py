@@ -19,6 +19,7 @@ from talon.bootstrap.places import ROOT, VENV
 from talon.bootstrap.python import ENTRIES, parse_pip_settings, uv_environment
 from talon.bootstrap.readable import make_readable
 from talon.bootstrap.steps import SetupError
+from tests.support.certificates import make_certificate
 
 LOCK = json.loads((ROOT / "package-lock.json").read_text())
 
@@ -82,6 +83,17 @@ def test_every_tool_believes_every_named_authority(tmp_path: Path, monkeypatch: 
     assert set(authorities.for_tools(made)) == {"SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"}
     with pytest.raises(SetupError, match="PIP_CERT names a file that is not there: /nowhere"):
         authorities.named({"PIP_CERT": "/nowhere"})
+
+
+def test_a_private_key_beside_an_authority_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authorities, "TOOLS", tmp_path / "tools")
+    place = tmp_path / "both.pem"
+    certificate, key = make_certificate("a company").save(tmp_path, "company")
+    place.write_text(Path(key).read_text() + Path(certificate).read_text())
+    made = authorities.bundle(environment={"SSL_CERT_FILE": str(place)})
+    assert made is not None
+    assert Path(certificate).read_text().strip() in made.read_text()
+    assert "PRIVATE KEY" not in made.read_text()
 
 
 def test_who_has_what_tests_need_keeps_it_unless_told_otherwise(

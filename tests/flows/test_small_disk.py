@@ -13,7 +13,7 @@ import pytest
 
 from tests.flows.test_nonces import assert_mined_once
 from tests.support.pace import patient
-from tests.support.small_disk import OnSmallDisk, WithSmallFiles, has_namespaces, on_small_disk, start_on_small_disk
+from tests.support.small_disk import OnSmallDisk, WithSmallFiles, has_namespaces, on_small_disk, started_on_small_disk
 from tests.support.world import Agent, Wallet, World, address, until
 
 MOUNTS = has_namespaces()
@@ -24,11 +24,10 @@ Small = OnSmallDisk | WithSmallFiles
 
 @pytest.fixture(scope="module")
 async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Small]:
-    running = await start_on_small_disk(tmp_path_factory.mktemp("small"))
-    yield running
-    assert running.process is not None
-    assert running.process.poll() is None, running.lines
-    await running.stop()
+    async with started_on_small_disk(tmp_path_factory.mktemp("small")) as running:
+        yield running
+        assert running.process is not None
+        assert running.process.poll() is None, running.lines
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +97,30 @@ async def test_nothing_is_lost_and_it_goes_on(
 
 
 @only_mounted
+async def test_a_later_start_on_a_full_disk_waits_for_room(small: Small, world: World) -> None:
+    assert isinstance(small, OnSmallDisk)
+    wallet, agent = await world.wallet(), await world.agent()
+    said: dict[str, str] = {}
+    await pay(agent, wallet, said, range(2))
+    await small.stop()
+    with small.full():
+        small.launch()
+
+        async def waits() -> bool:
+            return bool(small.lines)
+
+        await until(waits, 60, "a sentence")
+    assert small.lines[0] == "waiting: The disk is full.\n"
+    await asyncio.to_thread(small.wait_ready)
+    assert small.lines.count("waiting: The disk is full.\n") == 1
+    await until(small.stays_healthy, 60, "health")
+    await pay(agent, wallet, said, range(4))
+    assert len(said) == 4
+    await world.chain.wait_nonce(wallet.address, 4)
+    assert await world.chain.nonce(wallet.address) == 4
+
+
+@only_mounted
 @pytest.mark.parametrize("size", ["1m", "40m"], ids=["not even a cluster fits", "not even the database fits"])
 async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path, size: str) -> None:
     starting = on_small_disk(tmp_path, size)
@@ -107,24 +130,6 @@ async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path, size
     (line,) = (line for line in starting.lines if line.startswith("talon stopped: "))
     assert line == starting.lines[-1]
     assert "No space left on device" in line
-
-
-@only_mounted
-async def test_a_start_on_a_disk_that_is_full_waits_for_room(tmp_path: Path) -> None:
-    starting = on_small_disk(tmp_path, filled=True)
-    starting.launch()
-    line = "waiting: The disk is full.\n"
-
-    async def waits() -> bool:
-        return line in starting.lines
-
-    try:
-        await until(waits, 60, "the line that says so")
-        (starting.seen / "filler").unlink()
-        await asyncio.to_thread(starting.wait_ready)
-        assert starting.lines.count(line) == 1
-    finally:
-        await starting.stop()
 
 
 async def pay(agent: Agent, wallet: Wallet, said: dict[str, str], numbers: range) -> None:

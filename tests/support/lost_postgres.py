@@ -7,7 +7,6 @@ lives as long as a process that holds it. Where nobody may mount, they lie on th
 import contextlib
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,19 +18,17 @@ from talon import usage
 from tests.support.pace import patient
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
-from tests.support.small_disk import ENTER, has_namespaces
+from tests.support.small_disk import filled, has_namespaces, small_disk, there
 
 DATABASE, SIZE = "talon", "64m"
-HOLD = 'mount -t tmpfs -o "size=$1,mode=0700" talon "$2" && mkdir "$2/tables" && echo mounted && exec cat'
 
 
 class LostPostgres(Postgres):
     """On a port of its own; `url_of_talon` is the database, as its owner."""
 
-    def __init__(self, directory: Path, holder: "subprocess.Popen[str] | None") -> None:
+    def __init__(self, directory: Path, holder: int | None) -> None:
         self.port = free_port()
-        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
-        inside = ("nsenter", "--target", str(holder.pid), *user, "--mount") if holder is not None else ()
+        inside = there(holder) if holder is not None else ()
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
         super().__init__(directory, settings=settings, inside=inside)
         self._disk = directory / "small"
@@ -95,16 +92,8 @@ class LostPostgres(Postgres):
     def full(self) -> Iterator[None]:
         """No table can grow meanwhile."""
         assert self._holder is not None
-        filler = Path(f"/proc/{self._holder.pid}/root{self._disk}/filler")
-        try:
-            with filler.open("wb", buffering=0) as file:
-                for size in (2**20, 4096):
-                    with contextlib.suppress(OSError):
-                        while True:
-                            file.write(bytes(size))
+        with filled(Path(f"/proc/{self._holder}/root{self._disk}")):
             yield
-        finally:
-            filler.unlink()
 
     def _set(self, value: str) -> None:
         # of another session's, which may itself be in one that only reads
@@ -115,7 +104,11 @@ class LostPostgres(Postgres):
 @contextlib.contextmanager
 def lost_postgres() -> Iterator[LostPostgres]:
     """A server with an empty database, gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="talon-lost-") as place, _holding(Path(place) / "small") as holder:
+    with tempfile.TemporaryDirectory(prefix="talon-lost-") as place, contextlib.ExitStack() as stack:
+        disk = Path(place) / "small"
+        disk.mkdir()
+        holder = stack.enter_context(small_disk(disk, SIZE)) if has_namespaces() else None
+        (Path(f"/proc/{holder or 'self'}/root{disk}") / "tables").mkdir()
         server = LostPostgres(Path(place), holder)
         server.start()
         try:
@@ -123,24 +116,3 @@ def lost_postgres() -> Iterator[LostPostgres]:
             yield server
         finally:
             server.stop()
-
-
-@contextlib.contextmanager
-def _holding(disk: Path) -> "Iterator[subprocess.Popen[str] | None]":
-    disk.mkdir()
-    if not has_namespaces():
-        (disk / "tables").mkdir()
-        yield None
-        return
-    holder = subprocess.Popen(
-        [*ENTER, "sh", "-c", HOLD, "sh", SIZE, str(disk)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    try:
-        assert holder.stdout.readline() == "mounted\n"
-        yield holder
-    finally:
-        holder.stdin.close()
-        holder.wait(10)
-        holder.stdout.close()

@@ -1,7 +1,7 @@
 """An instance whose home is a small disk of its own, which a test fills, makes read-only, and gives back.
 
-The disk is a tmpfs in a mount namespace of the instance's (as root, else in a user namespace); from outside its files
-are reached by /proc/PID/root.
+The disk is a tmpfs in a mount namespace of its own (as root, else in a user namespace), of the instance's or of a
+process that holds it; from outside its files are reached by /proc/PID/root.
 """
 
 import asyncio
@@ -9,18 +9,18 @@ import contextlib
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from talon import usage
+from talon.bootstrap import ROOT
 from talon.layout import Layout
 from tests.support.instance import UNHURRIED, Running
 
 SIZE = "320m"
 LIMIT_BYTES = 256 * 1024
 MOUNT = 'mount -t tmpfs -o "size=$1,mode=0700" talon "$2" && shift 2 && exec "$@"'
-FILL = "{ dd if=/dev/zero of=$2/filler bs=1M 2>/dev/null; true; }"
-FILLED = MOUNT.replace("&& shift", f"&& {FILL} && shift")
+HOLD = 'mount -t tmpfs -o "size=$1,mode=0700" talon "$2" && echo mounted && exec cat'
 ENTER = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
 
 
@@ -30,14 +30,56 @@ def has_namespaces() -> bool:
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
+@contextlib.contextmanager
+def small_disk(place: Path, size: str = SIZE) -> Iterator[int]:
+    """One at `place` in the mount namespace of the process with this id; gone at the end."""
+    place.mkdir(exist_ok=True)
+    holder = subprocess.Popen(
+        [*ENTER, "sh", "-c", HOLD, "sh", size, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "mounted\n"
+        yield holder.pid
+    finally:
+        holder.stdin.close()
+        holder.wait(30)
+        holder.stdout.close()
+
+
+def there(holder: int) -> tuple[str, ...]:
+    """What starts a program where that process is, in the directory where we are."""
+    user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
+    within = ("sh", "-c", 'cd "$0" && exec "$@"', str(ROOT))
+    return ("nsenter", "--target", str(holder), *user, "--mount", *within)
+
+
+@contextlib.contextmanager
+def filled(directory: Path) -> Iterator[None]:
+    """Nothing more fits on the disk of a directory meanwhile."""
+    filler = directory / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            for size in (2**20, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        yield
+    finally:
+        filler.unlink()
+
+
 class OnSmallDisk(Running):
-    """A running instance; its files are on the small disk."""
+    """An instance whose files are on the small disk; `holder` has it while nothing runs, if anybody does."""
+
+    holder: int | None = None
 
     @property
     def seen(self) -> Path:
         """Its home, as we see it."""
-        assert self.process is not None
-        return Path(f"/proc/{self.process.pid}/root{self.home}")
+        pid = self.holder if self.process is None else self.process.pid
+        return Path(f"/proc/{pid}/root{self.home}")
 
     @property
     def layout(self) -> Layout:
@@ -46,17 +88,8 @@ class OnSmallDisk(Running):
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
         """Nothing more fits meanwhile."""
-        filler = self.seen / "filler"
-        try:
-            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(2**20))
-            with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(4096))
+        with filled(self.seen):
             yield
-        finally:
-            filler.unlink()
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
@@ -71,10 +104,7 @@ class OnSmallDisk(Running):
 
     def _inside(self, *command: str) -> None:
         assert self.process is not None
-        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
-        subprocess.run(
-            ["nsenter", "--target", str(self.process.pid), *user, "--mount", *command], check=True, cwd="/"
-        )
+        subprocess.run([*there(self.process.pid), *command], check=True, cwd="/")
 
 
 class WithSmallFiles(Running):
@@ -100,15 +130,23 @@ class WithSmallFiles(Running):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
-def on_small_disk(home: Path, size: str = SIZE, *, filled: bool = False) -> OnSmallDisk:
-    """One that is not started yet; `filled`: with no room left on its disk."""
-    script = FILLED if filled else MOUNT
-    return OnSmallDisk(home, UNHURRIED, starter=(*ENTER, "sh", "-c", script, "sh", size, str(home)))
+def on_small_disk(home: Path, size: str = SIZE) -> OnSmallDisk:
+    """One that is not started yet."""
+    return OnSmallDisk(home, UNHURRIED, starter=(*ENTER, "sh", "-c", MOUNT, "sh", size, str(home)))
 
 
-async def start_on_small_disk(home: Path) -> OnSmallDisk | WithSmallFiles:
-    """Start one; the event loop goes on meanwhile."""
-    running = on_small_disk(home) if has_namespaces() else WithSmallFiles(home, UNHURRIED)
-    running.launch()
-    await asyncio.to_thread(running.wait_ready)
-    return running
+@contextlib.asynccontextmanager
+async def started_on_small_disk(home: Path) -> AsyncIterator[OnSmallDisk | WithSmallFiles]:
+    """A running one, which may be stopped and started again; the event loop goes on meanwhile."""
+    with contextlib.ExitStack() as stack:
+        running: OnSmallDisk | WithSmallFiles = WithSmallFiles(home, UNHURRIED)
+        if has_namespaces():
+            holder = stack.enter_context(small_disk(home))
+            running = OnSmallDisk(home, UNHURRIED, starter=there(holder))
+            running.holder = holder
+        running.launch()
+        await asyncio.to_thread(running.wait_ready)
+        try:
+            yield running
+        finally:
+            await running.stop()

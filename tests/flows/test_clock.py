@@ -3,6 +3,7 @@
 How it is stepped: `tests/support/stepped_clock.py`. CLOCK_BOOTTIME and the chains are the real ones.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from talon.bootstrap import ROOT
 from tests.support.instance import Running, start_instance
 from tests.support.ports import free_port
 from tests.support.stepped_clock import SteppedClock, stepped_clock
-from tests.support.world import ETHER, Agent, Wallet, World, address, until
+from tests.support.world import ETHER, SOAK, Agent, Wallet, World, address, until
 from vault.db import Database
 
 DAY = 86_400.0
@@ -245,6 +246,48 @@ async def test_what_has_expired_does_not_live_again(world: World, clock: Stepped
     clock.step(-3600)
     await looked_at(clock)
     assert await is_over()
+
+
+@pytest.mark.soak
+async def test_restarted_while_the_clock_is_ahead_and_something_is_in_flight(
+    running: Running, world: World, clock: SteppedClock
+) -> None:
+    wallet, to, key = await world.wallet(), address(), str(uuid4())
+    agent = await world.agent(tx_daily_limit_eth="1")
+    mined, its_key = await world.wallet(), str(uuid4())
+    settled = await agent.submit(mined, address(), "0.3", idempotency_key=its_key)
+    await agent.mined(settled.json()["id"])
+    await world.chain.rpc("evm_setIntervalMining", 0)
+    sent = await agent.submit(wallet, to, "0.6", idempotency_key=key)
+    assert (settled.status_code, sent.status_code) == (201, 201), sent.text
+    # nobody having seen the step; and again, when it was seen. The local chain mines again when it is started again
+    for seen in (False, True) if SOAK else (False,):
+        clock.step(DAY + 3600)
+        if seen:
+            await doubted(running, AHEAD)
+        await restarted(running)
+        # before it looks for the first time, and behind that
+        await refused(agent, wallet)
+        await doubted(running, AHEAD)
+        await refused(agent, wallet)
+        for again, was in ((its_key, settled), (key, sent)):
+            wallet_of, value = (mined, "0.3") if was is settled else (wallet, "0.6")
+            told = await agent.submit(wallet_of, was.json()["to"], value, idempotency_key=again)
+            assert (told.status_code, told.json()["tx_hash"]) == (200, was.json()["tx_hash"]), told.text
+        clock.step(0)
+        await believed(running)
+        await refused(agent, wallet)
+    await agent.mined(sent.json()["id"])
+    await refused(agent, wallet)
+    assert await world.chain.balance(to) == 6 * ETHER // 10
+    assert await world.chain.nonce(wallet.address) == await world.chain.nonce(wallet.address, "pending") == 1
+
+
+async def restarted(running: Running) -> None:
+    """As by whoever turns it off and on again: the whole of it, on the same home and ports."""
+    await running.stop()
+    running.launch()
+    await asyncio.to_thread(running.wait_ready)
 
 
 @pytest.fixture

@@ -129,7 +129,8 @@ async def test_a_start_on_a_full_disk_says_so_in_a_sentence(tmp_path: Path, size
     assert await asyncio.to_thread(starting.process.wait, patient(60)) == 1
     (line,) = (line for line in starting.lines if line.startswith("talon stopped: "))
     assert line == starting.lines[-1]
-    assert "No space left on device" in line
+    # the second is PostgreSQL's own way to say so, where half of a page still found room
+    assert "No space left on device" in line or "wrote only" in line
 
 
 async def pay(agent: Agent, wallet: Wallet, said: dict[str, str], numbers: range) -> None:

@@ -76,6 +76,17 @@ def enter(url: str, variable: str) -> int:
     return version
 
 
+def require_writes(url: str, variable: str) -> None:
+    """DatabaseError, which may pass, where it is read-only: nothing could be made ready in it."""
+    try:
+        with psycopg.connect(_plain(url), connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            found = connection.execute("SHOW transaction_read_only").fetchone()
+    except psycopg.Error as error:
+        raise _explained(error, variable) from None
+    if found == ("on",):
+        raise DatabaseError(f"the database of {variable} takes no writes: it is read-only", may_pass=True)
+
+
 def _explained(error: psycopg.Error, variable: str) -> DatabaseError:
     if isinstance(error, psycopg.ProgrammingError):
         # libpq quotes what it does not understand, and that may be a piece of a password

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from talon.asking import FULL_BELOW, look_at_disk
-from talon.database import DatabaseError, Urls, enter_all
+from talon.database import DatabaseError, Urls, enter_all, require_writes
 from talon.layout import Layout
 from talon.settings import Settings, SettingsError
 
@@ -82,13 +82,14 @@ def wait_for_disk(home: Path, say: Callable[[str], None]) -> None:
 def wait_for_database(urls: Urls, say: Callable[[str], None]) -> None:
     """Return once every role gets into the operator's own database.
 
-    One that does not answer is waited for without limit, because it may start later than we do; DatabaseError for
-    what waiting does not mend.
+    One that does not answer, or is read-only, is waited for without limit: it may start later than we do, or be a
+    standby for a moment. DatabaseError for what waiting does not mend.
     """
     pause_s, said = FIRST_PAUSE_S, ""
     while True:
         try:
-            return enter_all(urls)
+            enter_all(urls)
+            return require_writes(urls.owner, "TALON_DATABASE_URL")
         except DatabaseError as error:
             if not error.may_pass:
                 raise

@@ -160,6 +160,11 @@ STARTS = [
         test=f"{HERE}::test_a_database_that_does_not_answer_is_waited_for",
     ),
     Start(
+        "a database that is read-only: waited for",
+        "waiting: the database of TALON_DATABASE_URL takes no writes: it is read-only",
+        test=f"{HERE}::test_a_database_that_is_read_only_is_waited_for",
+    ),
+    Start(
         "a PIN that was changed",
         'the token "talon" does not take the PIN of the PIN file: one of the two was changed',
         test=CHANGED_PIN,
@@ -281,10 +286,30 @@ def test_a_database_that_does_not_answer_is_waited_for(server: Postgres, monkeyp
     answers = iter([Urls(nobody, nobody, nobody), Urls(nobody, nobody, nobody), Urls(url, url, url)])
     enter = start_checks.enter_all
     monkeypatch.setattr(start_checks, "enter_all", lambda _: enter(next(answers)))
+    monkeypatch.setattr(start_checks, "require_writes", lambda *_: None)
     monkeypatch.setattr(start_checks, "FIRST_PAUSE_S", 0.01)
     said: list[str] = []
     start_checks.wait_for_database(Urls(nobody, nobody, nobody), said.append)
     # once, however often it is tried
+    assert said == [start.sentence]
+
+
+def test_a_database_that_is_read_only_is_waited_for(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    from talon import start_checks
+    from talon.database import Urls
+
+    (start,) = of("test_a_database_that_is_read_only_is_waited_for")
+    url = server.create("standby")
+    plain = url.replace("+psycopg", "")
+
+    def switch(value: str) -> None:
+        with psycopg.connect(plain, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+            connection.execute(f"ALTER DATABASE standby SET default_transaction_read_only = {value}".encode())
+
+    switch("on")
+    said: list[str] = []
+    monkeypatch.setattr(start_checks.time, "sleep", lambda _: switch("off"))
+    start_checks.wait_for_database(Urls(url, url, url), said.append)
     assert said == [start.sentence]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -93,7 +94,8 @@ async def watched(running: Running, name: str, do: Callable[[Phase], Awaitable[N
         phase.seconds, phase.cpu_s = time.monotonic() - began, usage.cpu_s(supervisor) - before
         if doing is not None:
             doing.cancel()
-            await asyncio.gather(doing, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await doing
     return phase
 
 

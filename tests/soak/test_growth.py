@@ -22,7 +22,7 @@ HIGHEST = {
     "memory worker": 200 * MB,
     "memory signer": 150 * MB,
     "memory postgres": 450 * MB,
-    "memory anvil": 300 * MB,
+    "memory anvil": 200 * MB,
     "wal": 320 * MB,
 }
 # a core for a second is one second; the local chain makes its blocks, and may be lively from the start still

@@ -52,7 +52,6 @@ async def test_an_idle_instance_does_not_grow(observed: Observed) -> None:
     told(idle)
     for name in (*PYTHON, "memory postgres"):
         assert idle.rise(name) < RISES, name
-    # the first vacuum lays a map beside each table, once: 5 MB
     assert idle.rise("home") < RISE
     assert idle.rise("logs") < 64 * KB
 

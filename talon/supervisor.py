@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import make_url
@@ -34,8 +35,13 @@ from talon.settings import Settings
 from talon.start_checks import listen, look_at_files, require_token, wait_for_database, wait_for_disk
 from talon.tend import CHECK_S, Tender
 from talon.token import TokenInfo, init_token
+from vault.trouble import trouble
+
+T = TypeVar("T")
 
 HEALTH_TIMEOUT_S = 5.0
+# before an external database is asked again that was there and then failed
+AGAIN_S = 1.0
 # while it gets ready, how often it looks; and from when on it says what it waits for
 LOOK_S = 0.1
 PATIENCE_S = 15.0
@@ -120,8 +126,7 @@ class Supervisor:
         for child in (*signers, *make.apis(urls, api_listener), make.worker(urls)):
             tender.launch(child)
         # 5. First inhabitants.
-        with database_words():
-            asyncio.run(self._populate(urls))
+        self._in_database(urls, lambda: asyncio.run(self._populate(urls)))
         self._wait_until_healthy(tender)
         return tender
 
@@ -171,15 +176,32 @@ class Supervisor:
         wait_for_database(urls, self.say)
         return urls
 
+    def _in_database(self, urls: Urls, step: Callable[[], T]) -> T:
+        """A step of the setting up; what the database says against it ends the start, but for an external one's
+        trouble, which passes: SupervisorError."""
+        while True:
+            try:
+                return step()
+            except DBAPIError as error:
+                why = trouble(error)
+                if why is None or self.settings.database_url is None:
+                    # the statement and the URL stay out
+                    said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+                    raise SupervisorError(
+                        f"the database cannot be set up: {said} (see docs/external-parts.md)"
+                    ) from error
+            self.say(f"waiting: {why.lower()}")
+            time.sleep(AGAIN_S)
+            wait_for_database(urls, self.say)
+
     def _migrate(self, urls: Urls) -> None:
         app, signer = make_url(urls.app).username, make_url(urls.signer).username
-        with database_words():
-            upgrade(urls.owner, app if urls.has_roles else None, signer if urls.has_roles else None)
+        roles = (app, signer) if urls.has_roles else (None, None)
+        self._in_database(urls, lambda: upgrade(urls.owner, *roles))
 
     def _count_start(self, urls: Urls, signer_uid: int | None, in_token: dict[UUID, int]) -> epoch.Started:
         directory = epoch.directory_of(self.settings, self.layout.home, self.say)
-        with database_words():
-            started = epoch.start(urls.owner, directory, signer_uid, in_token)
+        started = self._in_database(urls, lambda: epoch.start(urls.owner, directory, signer_uid, in_token))
         if directory is not None and started.file is None:
             self.say(
                 f"warning: the epoch cannot be kept in {directory}, so an older home that is put back by hand is"
@@ -204,6 +226,9 @@ class Supervisor:
         database = Database(urls.app, pool_size=2)
         password = settings.admin_password or secrets.token_urlsafe(18)
         created = await first_human.create(database, settings.admin_email, password)
+        # said before anything else can fail: nobody can say it again
+        if created and settings.admin_password is None:
+            self.say(f"first human: {settings.admin_email}, password {password} (shown once)")
         async with database.begin() as connection:
             first = await first_human.find(connection)
             url = f"http://127.0.0.1:{settings.anvil_port}" if settings.anvil_port else None
@@ -218,8 +243,6 @@ class Supervisor:
             self.say("         (talon admin change-email gives the account another address)")
         if created and settings.admin_password is not None and len(settings.admin_password) < MIN_ADMIN_PASSWORD:
             self.say("warning: TALON_ADMIN_PASSWORD is short; change it before others reach this port")
-        if created and settings.admin_password is None:
-            self.say(f"first human: {settings.admin_email}, password {password} (shown once)")
 
     def _wait_until_healthy(self, tender: Tender) -> None:
         """However long it takes: what may pass is waited for, and what does not ends the wait with its sentence."""
@@ -251,17 +274,6 @@ class Supervisor:
             return [f"/v1/health does not answer ({type(error).__name__})"]
         finally:
             connection.close()
-
-
-@contextlib.contextmanager
-def database_words() -> Iterator[None]:
-    """What the database says against our setting it up, in its own words: SupervisorError."""
-    try:
-        yield
-    except DBAPIError as error:
-        # the statement and the URL stay out
-        said = str(error.orig).strip().splitlines() or ["no reason given"]
-        raise SupervisorError(f"the database cannot be set up: {said[0]} (see docs/external-parts.md)") from error
 
 
 @contextlib.contextmanager

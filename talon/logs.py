@@ -44,6 +44,8 @@ def cut(path: Path) -> None:
         with path.open("rb") as old, os.fdopen(descriptor, "wb") as new:
             old.seek(max(0, os.fstat(old.fileno()).st_size - MAX_BYTES))
             new.write(old.read(MAX_BYTES))
+            # what came meanwhile
+            new.write(old.read(MAX_BYTES))
     except OSError:
         before.unlink(missing_ok=True)
     os.truncate(path, 0)

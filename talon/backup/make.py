@@ -139,6 +139,9 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError(f"{target} is being made by somebody else") from None
+        # whoever held the lock until now may have finished: then what is open here is what he made
+        if target.exists():
+            raise BackupError(f"{target} is there already: a back-up replaces nothing")
         try:
             # left by one that was killed
             file.truncate(0)

@@ -18,8 +18,8 @@ from tests.support.world import SOAK, Agent, Wallet, World, address
 
 ENDURE = os.environ.get("TALON_ENDURE") == "1"
 # seconds of each phase: an hour, ten minutes, or just long enough to see what is far off
-PHASE_S = 3_600.0 if ENDURE else 600.0 if SOAK else 15.0
-SAMPLES = 120 if ENDURE or SOAK else 15
+PHASE_S = 3_600.0 if ENDURE else 600.0 if SOAK else 8.0
+SAMPLES = 120 if ENDURE or SOAK else 12
 # requests a second in the busy one
 PACE_S = 0.25
 # what starting leaves to do

@@ -1,4 +1,4 @@
-"""One idle and one busy phase of a running instance, seen by whoever wants to judge something by them."""
+"""One busy and one idle phase of a running instance, seen by whoever wants to judge something by them."""
 
 import asyncio
 import os

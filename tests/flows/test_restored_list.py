@@ -260,8 +260,7 @@ async def test_a_payment_in_a_pool_is_not_taken_for_what_this_copy_only_signed_w
     assert (range_["nonce"], range_["last_nonce"], "value_wei" in range_) == (1, 1, False)
     assert of(shown, own) == []
     await base.wait_nonce(wallet.address, 2)
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, own, "0")).status_code == 403
     amount = {"chain": "base", "wallet": wallet.address, "nonce": 1, "value_wei": "0"}
     await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
@@ -285,8 +284,7 @@ async def test_nobody_accounts_for_a_wallet_before_it_is_listed(
             assert (refused.status_code, assert_declared(refused)["type"]) == (503, "restored_copy"), refused.text
     (one,) = of(await listed(human), wallet)
     assert one["tx_hash"] == found
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, wallet, "0.6")).status_code == 403
     assert (await paid(agent, wallet, "0.5"))["nonce"] == 2
 
@@ -301,14 +299,12 @@ async def test_what_comes_after_the_list_freezes_anew(
     await freeze(database)
     assert of(await listed(human), wallet) == []
     await used_elsewhere(base, wallet)
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     refused = await pay(agent, wallet, "0.1")
     assert (refused.status_code, refused.json()["type"]) == (503, "restored_copy"), refused.text
     (range_,) = of(await listed(human), wallet)
     assert (range_["nonce"], range_["last_nonce"]) == (1, 1)
-    await human.post(f"{PATH}/count", {}, status=200)
-    await opened(human)
+    await counted_and_opened(human)
     assert (await pay(agent, wallet, "0")).status_code == 403
     amount = {"chain": "base", "wallet": wallet.address, "nonce": 1, "value_wei": "1"}
     await human.post(f"{PATH}/count", {"transactions": [amount]}, status=200)
